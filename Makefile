@@ -1,0 +1,59 @@
+# Needs git, make and Python 3.11 or newer. `make` lists the commands.
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url $(UPGRADE)
+
+.PHONY: help serve test check bench lock clean
+.DELETE_ON_ERROR:
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | sort
+
+serve: $(VENV)/serve.stamp  ## serve on HOST:PORT (127.0.0.1:3040); the demo upstream when no account is configured
+	@exec $(BIN)/python -m tools.serve
+
+test: $(VENV)/dev.stamp $(VENV)/vercel.stamp  ## run all tests, with branch coverage over api and lib
+	$(BIN)/coverage run -m pytest -rs
+	$(BIN)/coverage report --skip-covered --fail-under=90
+
+check: $(VENV)/dev.stamp  ## ruff, mypy, import floors, size gates
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy api lib tests bench tools
+	$(BIN)/lint-imports
+	$(BIN)/python -m tools.size_gates
+
+bench: $(VENV)/dev.stamp  ## cold start, time to first token, throughput and memory against named controls
+	$(BIN)/python -m bench
+
+lock: $(VENV)/dev.stamp  ## pin requirements*.txt anew; UPGRADE=--upgrade takes newer versions
+	$(LOCK) --python-version 3.11 requirements.in -o requirements.txt
+	$(LOCK) --python-version 3.11 requirements-dev.in -o requirements-dev.txt
+	$(LOCK) --python-version 3.12 requirements-vercel.in -o requirements-vercel.txt
+
+clean:  ## remove the environments and all caches
+	rm -rf $(VENV) .venv-vercel .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/serve.stamp: requirements.txt
+	@echo "Setting up $(VENV), once ..."
+	@python="$$(tools/find-python 11)" && "$$python" -m venv --clear $(VENV)
+	@$(BIN)/python $(INSTALL) -r requirements.txt
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/serve.stamp
+	@echo "Adding what tests and checks need ..."
+	@$(BIN)/python $(INSTALL) -r requirements-dev.txt
+	@touch $@
+
+# vercel-runtime needs Python 3.12. Under an older one its tests get an environment of their own; on a machine that
+# has no 3.12 they are skipped and say so.
+$(VENV)/vercel.stamp: requirements-vercel.txt $(VENV)/dev.stamp
+	@if $(BIN)/python -c 'import vercel_runtime' 2>/dev/null; then touch $@; \
+	elif python="$$(env -u PYTHON tools/find-python 12 2>/dev/null)"; then \
+		echo "Setting up .venv-vercel, once ..." && \
+		"$$python" -m venv --clear .venv-vercel && \
+		.venv-vercel/bin/python $(INSTALL) -r requirements-vercel.txt && touch $@; \
+	fi
