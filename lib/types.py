@@ -1,0 +1,189 @@
+"""The sockets: what the floors above promise each other. Values are frozen; behaviour is a Protocol."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from lib.canonical.events import Event
+from lib.canonical.request import CanonicalRequest
+from lib.errors import GatewayError, UpstreamError
+
+Clock = Callable[[], float]
+"""Epoch seconds; `time.time` in production."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who called, after auth: the holder of a gateway key, or of an upstream token of their own."""
+
+    key: str
+    """A short hash of the gateway key: safe to log, stable for one key."""
+    token: str | None = field(default=None, repr=False)
+    """The passthrough token; None for a gateway key, which uses the pool."""
+    account_id: str | None = field(default=None, repr=False)
+    """The account id that the caller gave beside the token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One usage window of an account, as the upstream reports it."""
+
+    bucket: str
+    """What the window counts: "codex" is the main one, others belong to single model families."""
+    used_percent: float
+    window_minutes: int | None
+    reset_at: float | None
+    """Epoch seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to use one account for one attempt."""
+
+    account: str
+    """Slot and short hash, for example `a1-3f9c2b`: safe to log."""
+    upstream: str
+    """The name of the one upstream that the credentials are for."""
+    headers: Mapping[str, str] = field(repr=False)
+    """Credential headers, lower-case names."""
+    proxy: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended: well (`error` None) or not, and what the upstream said of the account's windows."""
+
+    error: UpstreamError | None = None
+    windows: Sequence[Window] = ()
+
+
+class Credentials(Protocol):
+    """Hands out leases: a pool, or one fixed account."""
+
+    async def lease(self, *, affinity: str, model: str | None, tried: Collection[str]) -> Lease:
+        """The account to use next; `tried` holds the `Lease.account` names of this request's earlier attempts.
+        Raises PoolExhausted when none is left."""
+
+    async def report(self, lease: Lease, outcome: Outcome, model: str | None) -> None:
+        """Tell how an attempt went, before its last bytes leave. A lease that met no upstream is not reported."""
+
+
+class Answer(Protocol):
+    """An upstream's answer: iterate it for batches of canonical events, close it in any case."""
+
+    @property
+    def windows(self) -> Sequence[Window]:
+        """Usage windows seen so far, in headers and events."""
+
+    def __aiter__(self) -> AsyncIterator[list[Event]]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Upstream(Protocol):
+    """A service that answers model requests."""
+
+    name: str
+    accepts: frozenset[str]
+    """Canonical fields that the upstream honours; the others are named to the caller as ignored."""
+
+    async def open(self, request: CanonicalRequest, lease: Lease, *, timeout_s: float) -> Answer:
+        """Send the request and wait for the status line, at most `timeout_s`. Raises UpstreamError, InvalidRequest."""
+
+    async def models(self, lease: Lease) -> list[Model]:
+        """The catalogue that this account sees, best first. Raises UpstreamError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One entry of an upstream's catalogue."""
+
+    id: str
+    name: str | None = None
+    context_length: int | None = None
+    input_modalities: tuple[str, ...] = ()
+    efforts: tuple[str, ...] = ()
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a request goes."""
+
+    upstream: Upstream
+    credentials: Credentials
+    model: str | None
+    """The upstream's name for the model."""
+
+
+class Renderer(Protocol):
+    """The stateful half of a dialect: canonical events → the client's stream, or one body."""
+
+    keep_alive: bytes
+    """What to send in silence."""
+
+    def feed(self, event: Event) -> bytes:
+        """The frames for one event; empty when the dialect has none for it."""
+
+    def finish(self) -> bytes:
+        """What follows the terminal event."""
+
+    def fail(self, error: GatewayError) -> bytes:
+        """The end of a stream that broke: the dialect's error and its terminator, never a good ending."""
+
+    def body(self, response: Mapping[str, Any]) -> dict[str, Any]:
+        """The whole answer for a collected Response."""
+
+
+class Dialect(Protocol):
+    """A client-facing wire format."""
+
+    name: str
+
+    def parse(self, body: Mapping[str, Any]) -> CanonicalRequest:
+        """Raises InvalidRequest."""
+
+    def renderer(self, request: CanonicalRequest, *, response_id: str, now: float) -> Renderer:
+        """For one answer. `response_id` is a fresh random suffix; `now` in epoch seconds."""
+
+
+@dataclass(slots=True)
+class Trace:
+    """What one request did, for its log line. The relay writes it, the web layer logs it."""
+
+    request_id: str
+    started_at: float
+    method: str = ""
+    path: str = ""
+    dialect: str = ""
+    caller: str = ""
+    model: str | None = None
+    upstream: str = ""
+    accounts: list[str] = field(default_factory=list)
+    """One entry for each attempt."""
+    status: int = 0
+    error: str | None = None
+    first_byte_at: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class ByteStream(Protocol):
+    """The bytes of a streamed reply. Whoever takes it closes it, also when not a byte of it was read."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Status, headers and a body or a stream, before HTTP."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes | None = field(default=None, repr=False)
+    stream: ByteStream | None = field(default=None, repr=False)
+    keep_alive: bytes = b""
