@@ -1,0 +1,214 @@
+"""The account pool: which account serves a request, and which rest.
+
+An account is *usable* unless its token has expired or was refused. A usable account *rests* while a cooldown runs or
+a usage window is full. Resting is a sort key, not a wall: awake accounts come first, and when all rest, the one that
+is nearest to its end is tried once for each request, because only the upstream knows for certain.
+
+Nothing here does IO or belongs to an event loop, so one pool serves all loops of a process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from lib.accounts.account import Account
+from lib.errors import PoolExhausted, UpstreamError, Verdict
+from lib.types import Clock, Lease, Outcome, Window
+
+LONGEST_COOLDOWN_S = 7 * 86_400.0
+DEFAULT_COOLDOWN_S = 30.0
+JITTER = 0.2
+FORBIDDEN_COOLDOWN_S = 300.0
+
+_MAIN = "codex"
+_SPARK = "spark"
+_EVERY = "*"
+_SPARK_BUCKETS = ("spark", "bengalfox")  # the second is the upstream's own name for the bucket of the first
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStatus:
+    """What the pool remembers of an account; nothing in it is secret."""
+
+    name: str
+    plan: str | None
+    expires_at: float | None
+    is_usable: bool
+    resting_until: float | None
+    """Epoch seconds, for the main model family; None when it is awake."""
+    last_error: str | None
+    """The code of the last failure, None after a success."""
+    windows: tuple[Window, ...]
+
+
+@dataclass(slots=True)
+class _Member:
+    account: Account
+    is_refused: bool = False
+    resting_until: dict[str, float] = field(default_factory=dict)
+    """Model family → epoch seconds."""
+    windows: dict[tuple[str, int | None], Window] = field(default_factory=dict)
+    last_error: str | None = None
+
+    def is_usable(self, now: float) -> bool:
+        return not self.is_refused and not self.account.is_expired(now)
+
+    def wait_s(self, family: str, now: float) -> float:
+        """Seconds that the account still rests for this family; 0 when it is awake."""
+        ends = [self.resting_until.get(family, 0.0), self.resting_until.get(_EVERY, 0.0)]
+        for (bucket, _), window in self.windows.items():
+            if window.used_percent >= 100 and window.reset_at is not None and _family_of(bucket) == family:
+                ends.append(window.reset_at)
+        return min(max(0.0, max(ends) - now), LONGEST_COOLDOWN_S)
+
+    def rest(self, family: str, until: float) -> None:
+        """A shorter hint that comes later does not cut a longer rest short."""
+        self.resting_until[family] = max(until, self.resting_until.get(family, 0.0))
+
+
+class AccountPool:
+    """Credentials out of several accounts of one upstream.
+
+    `draw` yields numbers from 0 to 1, for the jitter of a cooldown without a hint and for requests without affinity.
+    """
+
+    def __init__(
+        self, accounts: Iterable[Account], *, upstream: str, now: Clock, draw: Callable[[], float] = random.random
+    ) -> None:
+        self._members = {account.name: _Member(account) for account in accounts}
+        self._upstream = upstream
+        self._now = now
+        self._draw = draw
+
+    async def lease(self, *, affinity: str, model: str | None, tried: Collection[str]) -> Lease:
+        """The best untried account: awake ones by their rank for this conversation, then the one that wakes first."""
+        now, family = self._now(), family_of_model(model)
+        usable = self._usable(now)
+        waits = {member.account.name: member.wait_s(family, now) for member in usable}
+        if tried and all(waits.values()):
+            raise _all_resting(min(waits.values()))
+        untried = [member for member in usable if member.account.name not in tried]
+        if not untried:
+            raise PoolExhausted("No other account is left to try.", code="no_account_left")
+        chosen = min(untried, key=lambda member: (waits[member.account.name], -self._rank(member.account, affinity)))
+        account = chosen.account
+        return Lease(account.name, self._upstream, account.lease_headers(), account.proxy)
+
+    async def report(self, lease: Lease, outcome: Outcome, model: str | None) -> None:
+        """Remember what the attempt taught about its account."""
+        member = self._members.get(lease.account)
+        if member is None:
+            return  # leased by a pool that was replaced since
+        for window in outcome.windows:
+            member.windows[window.bucket, window.window_minutes] = window
+        family = family_of_model(model)
+        if outcome.error is None:
+            member.last_error = None
+            member.resting_until.pop(family, None)
+            member.resting_until.pop(_EVERY, None)
+            return
+        if outcome.error.verdict not in (Verdict.REQUEST, Verdict.REASONING):  # those say nothing about the account
+            member.last_error = outcome.error.code
+            self._judge(member, outcome.error, family)
+
+    def counts(self) -> tuple[int, int]:
+        """All accounts, and those that could serve a request of the main model family right now."""
+        now = self._now()
+        ready = [member for member in self._members.values() if member.is_usable(now) and not member.wait_s(_MAIN, now)]
+        return len(self._members), len(ready)
+
+    def status(self) -> list[AccountStatus]:
+        """What is remembered, in the order of the configuration."""
+        now = self._now()
+        return [
+            AccountStatus(
+                name=member.account.name,
+                plan=member.account.plan,
+                expires_at=member.account.expires_at,
+                is_usable=member.is_usable(now),
+                resting_until=now + wait_s if (wait_s := member.wait_s(_MAIN, now)) else None,
+                last_error=member.last_error,
+                windows=tuple(member.windows.values()),
+            )
+            for member in self._members.values()
+        ]
+
+    def _judge(self, member: _Member, error: UpstreamError, family: str) -> None:
+        now = self._now()
+        if error.verdict is Verdict.ACCOUNT:
+            member.is_refused = True
+        elif error.verdict is Verdict.FORBIDDEN:
+            member.rest(_EVERY, now + FORBIDDEN_COOLDOWN_S)
+        elif error.verdict is Verdict.LIMIT:
+            member.rest(family, now + self._cooldown_s(error.retry_after_s))
+
+    def _cooldown_s(self, hint_s: float | None) -> float:
+        if hint_s is None or hint_s != hint_s:
+            return DEFAULT_COOLDOWN_S * (1 + JITTER * (2 * self._draw() - 1))
+        return min(max(0.0, hint_s), LONGEST_COOLDOWN_S)
+
+    def _usable(self, now: float) -> list[_Member]:
+        """Raises PoolExhausted when there is none."""
+        members = list(self._members.values())
+        usable = [member for member in members if member.is_usable(now)]
+        if usable:
+            return usable
+        if not members:
+            raise PoolExhausted("No account is configured: set CHATGPT_ACCESS_TOKENS or CHATGPT_ACCOUNTS.")
+        raise _all_unusable([member.account for member in members if member.is_refused], [m.account for m in members])
+
+    def _rank(self, account: Account, affinity: str) -> float:
+        """Rendezvous hashing: the same order on every instance, whatever the order of the configuration."""
+        if not affinity:
+            return self._draw()
+        key = affinity.encode("utf-8", "surrogatepass")
+        return int.from_bytes(hashlib.blake2b(account.identity + key, digest_size=8).digest())
+
+
+def family_of_model(model: str | None) -> str:
+    """Models whose name holds "spark" are counted apart; all others share the main bucket."""
+    return _SPARK if model is not None and _SPARK in model.lower() else _MAIN
+
+
+def _family_of(bucket: str) -> str | None:
+    """The family that a usage window counts; None for one that says nothing about the choice of an account."""
+    if bucket == _MAIN:
+        return _MAIN
+    return _SPARK if any(name in bucket.lower() for name in _SPARK_BUCKETS) else None
+
+
+def _all_resting(wait_s: float) -> PoolExhausted:
+    error = PoolExhausted(
+        f"All accounts have reached their limits. Try again in {max(1, round(wait_s))} s.",
+        status=429,
+        type="rate_limit_error",
+        code="rate_limit_exceeded",
+        retry_after_s=wait_s,
+    )
+    error.should_retry = None  # the caller's SDK knows best what to do with the wait
+    return error
+
+
+def _all_unusable(refused: Sequence[Account], accounts: Sequence[Account]) -> PoolExhausted:
+    if not refused:
+        return PoolExhausted(
+            f"The access tokens of all accounts have expired ({_slots(accounts)}): replace them.",
+            status=401,
+            type="invalid_request_error",
+            code="token_expired",
+        )
+    expired = [account for account in accounts if account not in refused]
+    also = f", the others have expired ({_slots(expired)})" if expired else ""
+    return PoolExhausted(
+        f"The upstream refuses the access tokens of these accounts ({_slots(refused)}){also}: replace them.",
+        status=401,
+        type="invalid_request_error",
+        code="invalid_account_token",
+    )
+
+
+def _slots(accounts: Iterable[Account]) -> str:
+    return ", ".join(f"a{account.slot}" for account in accounts)
