@@ -1,0 +1,172 @@
+"""One request over several accounts: the only place where a pool and an upstream meet, and it knows neither by class.
+
+An attempt is one lease used for one upstream call. Until the commit point (the first event that carries output) a
+failure moves the request to the next account, unseen by the caller; after it nothing is replayed and the failure is
+raised. What a failure means is its verdict:
+
+    REQUEST       the caller's fault: raised at once
+    UNREACHABLE   once more on a fresh connection, then the next account
+    REASONING     once more without encrypted reasoning, on the same account
+    CHALLENGE     one other account, no more
+    others        the next account, at most `max_accounts` of them, inside `budget_s`
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+from lib.canonical.events import COMPLETED, PREAMBLE, Event
+from lib.canonical.request import CanonicalRequest, without_reasoning
+from lib.errors import GatewayError, PoolExhausted, UpstreamError, Verdict
+from lib.types import Answer, Clock, Credentials, Lease, Outcome, Route, Trace, Window
+
+_LONG_WAIT_S = 60.0
+"""The official SDKs sleep through a `retry-after` of up to a minute; a longer one they would ignore and hammer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much one request may try."""
+
+    max_accounts: int = 3
+    total_s: float = 120.0
+    """No attempt begins after this."""
+    first_byte_s: float = 60.0
+    """How long one attempt may wait for the upstream's status line."""
+
+
+@dataclass(slots=True)
+class _State:
+    """What the attempts of one request have in common."""
+
+    request: CanonicalRequest
+    deadline: float
+    tried: list[str] = field(default_factory=list)
+    repeated: set[Verdict] = field(default_factory=set)
+    """Verdicts that were already answered by a second try on the same account."""
+    lease: Lease | None = None
+    """Set when the next attempt stays on its account."""
+    last_error: UpstreamError | None = None
+
+
+class Failover:
+    """Runs requests over a route's credentials."""
+
+    def __init__(self, budget: Budget, *, now: Clock) -> None:
+        self._budget = budget
+        self._now = now
+
+    async def stream(self, request: CanonicalRequest, route: Route, trace: Trace) -> AsyncGenerator[list[Event], None]:
+        """Batches of canonical events; the first one with events in it is the commit point, an empty one before it is
+        a sign of life. Raises GatewayError. Close it (`aclose`) to let go of the upstream."""
+        state = _State(replace(request, model=route.model), self._now() + self._budget.total_s)
+        while True:
+            lease = await self._lease(state, route)
+            trace.accounts.append(lease.account)
+            attempt = _Attempt(lease, route.credentials, route.model)
+            try:
+                timeout_s = max(0.001, min(self._budget.first_byte_s, state.deadline - self._now()))
+                await attempt.open(route, state.request, timeout_s)
+                async with aclosing(attempt.batches()) as batches:
+                    async for batch in batches:
+                        yield batch
+                return
+            except UpstreamError as error:
+                await attempt.report(error)
+                if attempt.committed:
+                    raise
+                self._settle(state, lease, error)
+            finally:
+                await attempt.close()
+
+    async def _lease(self, state: _State, route: Route) -> Lease:
+        if state.lease is not None:
+            lease, state.lease = state.lease, None
+            return lease
+        error = state.last_error
+        if error is not None and (len(state.tried) >= self._budget.max_accounts or self._now() >= state.deadline):
+            raise _final(error)
+        try:
+            lease = await route.credentials.lease(
+                affinity=state.request.affinity, model=state.request.model, tried=state.tried
+            )
+        except PoolExhausted as exhausted:
+            raise _final(error, exhausted) from error
+        if state.tried:
+            state.request = without_reasoning(state.request)
+        state.tried.append(lease.account)
+        return lease
+
+    def _settle(self, state: _State, lease: Lease, error: UpstreamError) -> None:
+        """Decides what comes next; raises if nothing does."""
+        verdict = error.verdict
+        state.last_error = error
+        if verdict is Verdict.REQUEST:
+            raise error
+        if verdict in (Verdict.UNREACHABLE, Verdict.REASONING) and verdict not in state.repeated:
+            state.repeated.add(verdict)
+            state.lease = lease
+            if verdict is Verdict.REASONING:
+                state.request = without_reasoning(state.request)
+        elif verdict is Verdict.REASONING or (verdict is Verdict.CHALLENGE and verdict in state.repeated):
+            raise error
+        elif verdict is Verdict.CHALLENGE:
+            state.repeated.add(verdict)
+
+
+class _Attempt:
+    """One lease used for one call, reported at most once: with its failure, or before its last events leave."""
+
+    def __init__(self, lease: Lease, credentials: Credentials, model: str | None) -> None:
+        self.committed = False
+        self._lease = lease
+        self._credentials = credentials
+        self._model = model
+        self._answer: Answer | None = None
+        self._reported = False
+
+    async def open(self, route: Route, request: CanonicalRequest, timeout_s: float) -> None:
+        self._answer = await route.upstream.open(request, self._lease, timeout_s=timeout_s)
+
+    async def batches(self) -> AsyncGenerator[list[Event], None]:
+        assert self._answer is not None
+        held: list[Event] = []
+        async for batch in self._answer:
+            if batch and batch[-1].type in COMPLETED:
+                # The sandbox may freeze once the last bytes have left: nothing may remain to be done then.
+                await self.report(None)
+            if self.committed:
+                yield batch
+                continue
+            held += batch
+            if all(event.type in PREAMBLE for event in batch):
+                yield []
+            else:
+                self.committed = True
+                yield held
+
+    async def report(self, error: UpstreamError | None) -> None:
+        if not self._reported:
+            self._reported = True
+            windows: Sequence[Window] = self._answer.windows if self._answer is not None else ()
+            await self._credentials.report(self._lease, Outcome(error, tuple(windows)), self._model)
+
+    async def close(self) -> None:
+        if self._answer is not None:
+            await self._answer.aclose()
+        if self.committed:  # the caller left in mid-answer: the account did its part
+            await self.report(None)
+
+
+def _final(error: UpstreamError | None, exhausted: PoolExhausted | None = None) -> GatewayError:
+    """The one failure that the caller sees, of all that happened."""
+    if error is None:
+        assert exhausted is not None
+        return exhausted
+    # Where both speak of the same, the pool knows more: the smallest wait, every refused slot.
+    told = exhausted if exhausted is not None and exhausted.status == error.status else error
+    if told.retry_after_s is not None and told.retry_after_s > _LONG_WAIT_S:
+        told.should_retry = False
+    return told

@@ -1,0 +1,110 @@
+"""Where a request goes: upstream, credentials, and the upstream's name for the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lib.errors import PoolExhausted, UpstreamError, Verdict
+from lib.types import Caller, Clock, Credentials, Model, Outcome, Route, Upstream
+
+AFFINITY = "models"
+"""The conversation key of catalogue calls: every instance asks the same account."""
+
+_MAX_CATALOGUES = 64
+_MAX_ACCOUNTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An upstream with the credentials that pay for it."""
+
+    upstream: Upstream
+    credentials: Credentials
+
+
+class Router:
+    """Picks routes, and keeps each target's catalogue for a while.
+
+    pooled: serves gateway keys. passthrough: makes the target for a caller's own token. default_model: for requests
+    that name none; without it the best entry of the catalogue is taken. cache_s: how long a catalogue is good.
+    """
+
+    def __init__(
+        self,
+        pooled: Target,
+        passthrough: Callable[[Caller], Target],
+        *,
+        default_model: str | None,
+        cache_s: float,
+        now: Clock,
+    ) -> None:
+        self._pooled = pooled
+        self._passthrough = passthrough
+        self._default_model = default_model
+        self._cache_s = cache_s
+        self._now = now
+        self._catalogues: dict[str, tuple[float, list[Model]]] = {}
+
+    async def pick(self, model: str | None, caller: Caller) -> Route:
+        """The route for one request. `model` None stands for the default. Raises GatewayError."""
+        target = self._target(caller)
+        if model is None:
+            model = self._default_model or await self._best(target, caller)
+        return Route(target.upstream, target.credentials, model)
+
+    async def models(self, caller: Caller) -> list[tuple[Model, str]]:
+        """What this caller may ask for, best first, each with its owner's name. Raises GatewayError."""
+        target = self._target(caller)
+        owner = "openai" if target.upstream.name == "codex" else target.upstream.name
+        return [(model, owner) for model in await self._catalogue(target, caller) if not model.hidden]
+
+    def _target(self, caller: Caller) -> Target:
+        return self._pooled if caller.token is None else self._passthrough(caller)
+
+    async def _best(self, target: Target, caller: Caller) -> str:
+        for model in await self._catalogue(target, caller):
+            if not model.hidden:
+                return model.id
+        raise UpstreamError(
+            "The account's model list is empty. Name a model in the request, or set DEFAULT_MODEL.",
+            verdict=Verdict.SERVICE,
+            status=503,
+            code="model_not_found",
+        )
+
+    async def _catalogue(self, target: Target, caller: Caller) -> list[Model]:
+        key = caller.key if caller.token is not None else ""
+        kept = self._catalogues.get(key)
+        if kept is not None and kept[0] > self._now():
+            return kept[1]
+        try:
+            models = await _fetch(target)
+        except (UpstreamError, PoolExhausted):
+            if kept is None:
+                raise
+            models = kept[1]  # the last good list serves until the upstream answers again
+        if len(self._catalogues) >= _MAX_CATALOGUES:
+            self._catalogues.pop(next(iter(self._catalogues)))
+        self._catalogues[key] = (self._now() + self._cache_s, models)
+        return models
+
+
+async def _fetch(target: Target) -> list[Model]:
+    tried: list[str] = []
+    error: UpstreamError | None = None
+    while len(tried) < _MAX_ACCOUNTS:
+        try:
+            lease = await target.credentials.lease(affinity=AFFINITY, model=None, tried=tried)
+        except PoolExhausted as exhausted:
+            raise error or exhausted from exhausted
+        tried.append(lease.account)
+        try:
+            return await target.upstream.models(lease)
+        except UpstreamError as failure:
+            error = failure
+            await target.credentials.report(lease, Outcome(failure), None)
+            if failure.verdict is Verdict.REQUEST:
+                break
+    assert error is not None
+    raise error

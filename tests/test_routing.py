@@ -1,0 +1,98 @@
+"""Routes and catalogues."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from lib.errors import GatewayError, UpstreamError, Verdict
+from lib.routing import Router, Target
+from lib.types import Caller
+from tests.fakes.scripted import ScriptedCredentials, ScriptedUpstream, failure
+
+KEY = Caller("k1")
+TOKEN = Caller("k2", token="caller-token")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def router(
+    pooled: ScriptedUpstream, *, own: ScriptedUpstream | None = None, default: str | None = None, count: int = 3
+) -> tuple[Router, Clock]:
+    clock = Clock()
+    target = Target(own or ScriptedUpstream(), ScriptedCredentials(1))
+    made = Router(
+        Target(pooled, ScriptedCredentials(count)), lambda _: target, default_model=default, cache_s=10, now=clock
+    )
+    return made, clock
+
+
+def test_a_named_model_goes_as_it_is() -> None:
+    pooled = ScriptedUpstream()
+    route = asyncio.run(router(pooled)[0].pick("any-name", KEY))
+    assert route.upstream is pooled and route.model == "any-name" and pooled.catalogue_calls == 0
+
+
+def test_no_model_means_the_default_or_the_best_of_the_catalogue() -> None:
+    assert asyncio.run(router(ScriptedUpstream(), default="m-set")[0].pick(None, KEY)).model == "m-set"
+    assert asyncio.run(router(ScriptedUpstream())[0].pick(None, KEY)).model == "m-best"
+
+
+def test_an_empty_catalogue_is_a_clear_error() -> None:
+    pooled = ScriptedUpstream()
+    pooled.catalogue = []
+    with pytest.raises(UpstreamError, match="DEFAULT_MODEL"):
+        asyncio.run(router(pooled)[0].pick(None, KEY))
+
+
+def test_a_passthrough_token_has_a_route_of_its_own() -> None:
+    pooled, own = ScriptedUpstream(), ScriptedUpstream()
+    made, _ = router(pooled, own=own)
+    assert asyncio.run(made.pick("m", TOKEN)).upstream is own
+    asyncio.run(made.models(TOKEN))
+    assert (pooled.catalogue_calls, own.catalogue_calls) == (0, 1)
+
+
+def test_the_catalogue_is_kept_for_a_while() -> None:
+    pooled = ScriptedUpstream()
+    made, clock = router(pooled)
+    names = [[model.id for model, _ in asyncio.run(made.models(KEY))] for _ in range(3)]
+    assert names == [["m-best", "m-other"]] * 3 and pooled.catalogue_calls == 1
+    clock.now = 11
+    asyncio.run(made.models(KEY))
+    assert pooled.catalogue_calls == 2
+
+
+def test_the_last_good_catalogue_outlives_a_failure() -> None:
+    pooled = ScriptedUpstream()
+    made, clock = router(pooled)
+    asyncio.run(made.models(KEY))
+    pooled.catalogue, clock.now = failure(Verdict.SERVICE), 11
+    assert len(asyncio.run(made.models(KEY))) == 2
+
+
+def test_a_catalogue_is_asked_of_another_account_when_the_first_fails() -> None:
+    pooled = ScriptedUpstream()
+    pooled.catalogue = failure(Verdict.ACCOUNT)
+    made, _ = router(pooled)
+    with pytest.raises(UpstreamError):
+        asyncio.run(made.models(KEY))
+    assert pooled.catalogue_calls == 3
+
+
+def test_the_callers_fault_and_an_empty_pool_end_the_search() -> None:
+    pooled = ScriptedUpstream()
+    pooled.catalogue = failure(Verdict.REQUEST)
+    with pytest.raises(UpstreamError):
+        asyncio.run(router(pooled)[0].models(KEY))
+    assert pooled.catalogue_calls == 1
+    with pytest.raises(GatewayError) as caught:
+        asyncio.run(router(ScriptedUpstream(), count=0)[0].models(KEY))
+    assert caught.value.status == 429
