@@ -1,0 +1,140 @@
+"""Frames of the Codex backend's stream → canonical events; no IO.
+
+Dropped: `codex.*`, `keepalive`, `response.metadata` and whatever is not of the public protocol. Repaired: shortened
+tool names, and a terminal response whose `output` is missing. A failure inside the stream is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from lib.canonical.events import COMPLETED, Collector, Event
+from lib.errors import UpstreamError, Verdict
+from lib.sse import Frame
+from lib.types import Clock, Window
+from lib.upstreams import codex_errors, codex_limits
+from lib.upstreams.codex_names import Names
+
+_DROPPED = frozenset({"response.metadata"})
+_OLD_SPELLINGS = {"response.text.delta": "response.output_text.delta", "response.done": "response.completed"}
+
+
+class CodexEvents:
+    """The state of one stream. `ended` is True once a terminal event was taken; nothing after it counts."""
+
+    def __init__(self, names: Names, *, now: Clock, add_windows: Callable[[list[Window]], None]) -> None:
+        self.ended = False
+        self.seen_any = False
+        self._names = names
+        self._now = now
+        self._add_windows = add_windows
+        self._windows: list[Window] = []
+        self._collector = Collector()
+
+    def take(self, frames: list[Frame]) -> list[Event]:
+        """The events of these frames. Raises UpstreamError for a failure event or data that is no JSON object."""
+        events = []
+        for frame in frames:
+            event = _event(frame)
+            if event is None:
+                continue
+            self.seen_any = True
+            event = self._canonical(event)
+            if event is None:
+                continue
+            events.append(event)
+            if event.type in COMPLETED:
+                self.ended = True
+                break
+        return events
+
+    def take_last(self, frames: list[Frame]) -> list[Event]:
+        """For what the stream ended in without a blank line: an event cut in two is no event."""
+        return self.take([frame for frame in frames if _is_whole(frame)])
+
+    def _canonical(self, event: Event) -> Event | None:
+        kind = event.type
+        if kind.endswith((".delta", ".done", ".added")) and kind.startswith("response."):
+            if kind in ("response.output_item.added", "response.output_item.done"):
+                event = self._restored(event)
+            self._collector.feed(event)
+            return event
+        if kind in ("error", "response.failed"):
+            raise codex_errors.from_event(event.fields, self._windows, self._now())
+        if kind in COMPLETED:
+            return self._complete(event)
+        if kind == "codex.rate_limits":
+            self._windows = codex_limits.from_event(event.fields, self._now())
+            self._add_windows(self._windows)
+            return None
+        return event if kind.startswith("response.") and kind not in _DROPPED else None
+
+    def _restored(self, event: Event) -> Event:
+        item = event.fields.get("item")
+        if not isinstance(item, dict):
+            raise _bad("an item event without an item")
+        if not self._names or "name" not in item:
+            return event
+        return Event.of({**event.fields, "item": self._with_name(item)})
+
+    def _with_name(self, item: dict[str, Any]) -> dict[str, Any]:
+        return {**item, "name": self._names.restore(item["name"])} if isinstance(item.get("name"), str) else item
+
+    def _complete(self, event: Event) -> Event:
+        response = event.fields.get("response")
+        if not isinstance(response, dict):
+            raise _bad("a terminal event without a response")
+        listed = [self._with_name(item) for item in response.get("output") or [] if isinstance(item, dict)]
+        output = self._collector.output({**response, "output": listed})
+        status = event.type.removeprefix("response.")
+        return Event.of(
+            {**event.fields, "type": event.type, "response": {"status": status, **response, "output": output}}
+        )
+
+
+def _event(frame: Frame) -> Event | None:
+    """None for `[DONE]`, which says nothing here."""
+    name, data = frame
+    if data.startswith(b'{"type":"%b"' % name.encode()) and name:
+        return Event(_OLD_SPELLINGS.get(name, name), data) if name not in _OLD_SPELLINGS else _renamed(data)
+    if data.strip() == b"[DONE]" or not data.strip():
+        return None
+    fields = _decode(data)
+    kind = fields.get("type", name)
+    if not isinstance(kind, str) or not kind:
+        raise _bad("an event without a type")
+    if kind in _OLD_SPELLINGS or "type" not in fields:
+        return Event.of({**fields, "type": _OLD_SPELLINGS.get(kind, kind)})
+    return Event(kind, data, fields)
+
+
+def _is_whole(frame: Frame) -> bool:
+    try:
+        msgspec.json.decode(frame.data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _renamed(data: bytes) -> Event:
+    fields = _decode(data)
+    return Event.of({**fields, "type": _OLD_SPELLINGS[fields["type"]]})
+
+
+def _decode(data: bytes) -> dict[str, Any]:
+    try:
+        fields = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _bad("an event that is not JSON") from error
+    if not isinstance(fields, dict):
+        raise _bad("an event that is not a JSON object")
+    return fields
+
+
+def _bad(what: str) -> UpstreamError:
+    return UpstreamError(
+        f"The upstream sent {what}.", verdict=Verdict.SERVICE, code="upstream_bad_response", should_retry=True
+    )

@@ -1,0 +1,121 @@
+"""Input items as the Codex backend takes them: known keys only, no ids, roles it accepts, no item without its pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lib.canonical.request import Item
+from lib.errors import InvalidRequest
+from lib.upstreams.codex_names import Names, short_call_id
+
+# The backend refuses unknown keys, and ids that it did not store; what is not listed here passes untouched, because
+# only a Codex client can have produced it.
+_KEYS: dict[str, tuple[str, ...]] = {
+    "message": ("type", "role", "content", "phase"),
+    "function_call": ("type", "call_id", "name", "arguments", "namespace"),
+    "function_call_output": ("type", "call_id", "output"),
+    "custom_tool_call": ("type", "call_id", "name", "input"),
+    "custom_tool_call_output": ("type", "call_id", "output"),
+    "reasoning": ("type", "summary", "content", "encrypted_content"),
+}
+_PART_KEYS: dict[str, tuple[str, ...]] = {
+    "input_text": ("type", "text"),
+    "output_text": ("type", "text"),
+    "refusal": ("type", "refusal"),
+    "input_image": ("type", "image_url", "file_id", "detail"),
+    "input_file": ("type", "filename", "file_data", "file_url", "file_id"),
+}
+_OUTPUTS = {"function_call": "function_call_output", "custom_tool_call": "custom_tool_call_output"}
+_SEARCH_ACTIONS = ("search", "open_page", "find_in_page")
+
+
+def shape_input(items: list[Item], names: Names, *, keep_system: bool) -> tuple[str, list[Item]]:
+    """(instructions text lifted from leading system messages, items for the backend).
+
+    keep_system: leave system texts in the input, as developer messages.
+    """
+    leading = 0 if keep_system else _leading_system(items)
+    if leading == len(items):
+        leading = 0  # an input of nothing but instructions would leave nothing to answer
+    lifted = "\n\n".join(part["text"] for item in items[:leading] for part in item["content"])
+    shaped = []
+    answered = {item.get("call_id") for item in items if str(item.get("type", "")).endswith("_output")}
+    for index, item in enumerate(items[leading:], start=leading):
+        kept = _shape_item(item, index, names)
+        if kept is None:
+            continue
+        shaped.append(kept)
+        if item["type"] in _OUTPUTS and item.get("call_id") not in answered:
+            # A turn that its user interrupted: the backend refuses a call without an output.
+            shaped.append({"type": _OUTPUTS[item["type"]], "call_id": kept["call_id"], "output": "aborted"})
+    return lifted, shaped
+
+
+def mentions_json(items: Iterable[Item]) -> bool:
+    """Whether any text of the input holds the word that `json_object` asks for."""
+    return any("json" in text.lower() for item in items for text in _texts(item))
+
+
+def _texts(item: Item) -> Iterable[str]:
+    content = item.get("content") or item.get("output") or ()
+    if isinstance(content, str):
+        yield content
+        return
+    for part in content:
+        if isinstance(part, dict) and isinstance(part.get("text"), str):
+            yield part["text"]
+
+
+def _leading_system(items: list[Item]) -> int:
+    count = 0
+    for item in items:
+        is_system = item["type"] == "message" and item.get("role") in ("system", "developer")
+        if not is_system or any(part.get("type") != "input_text" for part in item["content"]):
+            break
+        count += 1
+    return count
+
+
+def _shape_item(item: Item, index: int, names: Names) -> Item | None:
+    kind = item["type"]
+    keys = _KEYS.get(kind)
+    if keys is None:
+        return _shape_foreign(item)
+    kept = {key: item[key] for key in keys if item.get(key) is not None}
+    if kind == "reasoning":
+        kept.setdefault("summary", [])
+        return kept if "encrypted_content" in kept else None  # without it the backend looks for a stored item
+    if kind == "message":
+        if kept["role"] == "system":
+            kept["role"] = "developer"
+        if kept["role"] != "assistant":
+            kept.pop("phase", None)
+        kept["content"] = [_shape_part(part, f"input[{index}].content[{i}]") for i, part in enumerate(item["content"])]
+        return kept if kept["content"] else None
+    kept["call_id"] = short_call_id(kept["call_id"])
+    if "name" in kept:
+        kept["name"] = names.short(kept["name"])
+    if isinstance(kept.get("output"), list):
+        kept["output"] = [_shape_part(part, f"input[{index}].output[{i}]") for i, part in enumerate(kept["output"])]
+    return kept
+
+
+def _shape_foreign(item: Item) -> Item | None:
+    if item["type"] == "web_search_call":
+        action = item.get("action")
+        if isinstance(action, Mapping) and action.get("type") not in _SEARCH_ACTIONS:
+            return None  # replayed from another vendor: the backend refuses its action
+    return item
+
+
+def _shape_part(part: dict[str, Any], param: str) -> dict[str, Any]:
+    kind = part.get("type", "")
+    if kind == "input_audio":
+        raise InvalidRequest(
+            "Audio input is not supported by this model. Transcribe it first, or leave the part out.",
+            param=param,
+            code="unsupported_value",
+        )
+    keys = _PART_KEYS.get(kind)
+    return part if keys is None else {key: part[key] for key in keys if part.get(key) is not None}

@@ -1,0 +1,139 @@
+"""The canonical request as a body that the Codex backend takes.
+
+Built from an allow-list, never by copying the caller's body: the backend refuses every top-level key it does not know.
+`store` and `stream` have one legal value each; `instructions` must be there and may be empty.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from lib.canonical.request import CanonicalRequest, Tool
+from lib.errors import InvalidRequest
+from lib.upstreams.codex_items import mentions_json, shape_input
+from lib.upstreams.codex_names import Names
+
+ACCEPTS = frozenset(
+    {
+        "model",
+        "input",
+        "instructions",
+        "stream",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "reasoning",
+        "text",
+        "include",
+        "service_tier",
+        "prompt_cache_key",
+        "client_metadata",
+        "user",  # as the affinity key
+        "metadata",  # echoed
+    }
+)
+"""Canonical fields that have an effect here."""
+
+_REASONING = "reasoning.encrypted_content"
+_UNAVAILABLE_TOOLS = ("code_interpreter", "file_search", "computer_use", "mcp")
+_TIERS = {"priority": "priority", "fast": "priority"}
+_CACHE_KEYS = uuid.UUID("6f0a4a52-63b5-5c0b-9a0e-8d5b0c6f2f11")
+"""Namespace of cache keys derived from a conversation; any fixed UUID does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """A body for `POST /responses`, and what is needed to read the answer."""
+
+    body: dict[str, Any]
+    names: Names
+
+
+def shape(request: CanonicalRequest) -> Shaped:
+    """Raises InvalidRequest for what the backend has no place for."""
+    names = Names(tool["name"] for tool in request.tools if isinstance(tool.get("name"), str))
+    text = _text(request)
+    wants_json = text.get("format", {}).get("type") == "json_object"
+    lifted, items = shape_input(request.input, names, keep_system=wants_json)
+    if wants_json and not mentions_json(items):
+        # Only the input counts: the same word in the instructions does not satisfy the backend.
+        items.insert(0, {"type": "message", "role": "developer", "content": [_input_text("Reply in JSON.")]})
+    body: dict[str, Any] = {
+        "model": request.model,
+        "instructions": "\n\n".join(part for part in (request.instructions, lifted) if part),
+        "input": items,
+        "store": False,
+        "stream": True,
+        "include": sorted({*request.include, _REASONING}),
+        "prompt_cache_key": request.prompt_cache_key or str(uuid.uuid5(_CACHE_KEYS, request.affinity)),
+    }
+    if request.reasoning:
+        body["reasoning"] = request.reasoning
+    if text:
+        body["text"] = text
+    if request.service_tier in _TIERS:
+        body["service_tier"] = _TIERS[request.service_tier]
+    if request.parameters.get("client_metadata"):
+        body["client_metadata"] = request.parameters["client_metadata"]
+    if request.tools:
+        body |= _tools(request, names)
+    return Shaped(body, names)
+
+
+def _input_text(text: str) -> dict[str, Any]:
+    return {"type": "input_text", "text": text}
+
+
+def _text(request: CanonicalRequest) -> dict[str, Any]:
+    text = dict(request.text or {})
+    shape_of = text.get("format")
+    if isinstance(shape_of, dict) and shape_of.get("type") == "json_schema":
+        # Left out, `strict` means true here and false in Chat Completions: say it.
+        text["format"] = {"strict": False, **{k: v for k, v in shape_of.items() if v is not None}}
+    return text
+
+
+def _tools(request: CanonicalRequest, names: Names) -> dict[str, Any]:
+    tools, choice = request.tools, request.tool_choice
+    if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
+        allowed = [(tool.get("type"), tool.get("name")) for tool in choice.get("tools", [])]
+        tools = [tool for tool in tools if (tool.get("type"), tool.get("name")) in allowed]
+        choice = choice.get("mode", "auto")
+    elif isinstance(choice, dict):
+        choice = {k: names.short(v) if k == "name" else v for k, v in choice.items()}
+        if str(choice.get("type", "")).startswith("web_search"):
+            choice["type"] = "web_search"
+    if not tools:
+        return {}
+    fields: dict[str, Any] = {"tools": [_tool(tool, i, names) for i, tool in enumerate(tools)]}
+    if choice is not None:
+        fields["tool_choice"] = choice
+    if request.parallel_tool_calls is not None:
+        fields["parallel_tool_calls"] = request.parallel_tool_calls
+    return fields
+
+
+def _tool(tool: Tool, index: int, names: Names) -> Tool:
+    kind = str(tool["type"])
+    if kind == "function":
+        shaped = {
+            "type": "function",
+            "name": names.short(tool["name"]),
+            "parameters": tool.get("parameters") or {"type": "object", "properties": {}},
+            # The backend takes a missing `strict` for true and then fails now and then in mid-stream.
+            "strict": tool.get("strict") is True,
+        }
+        return shaped | ({"description": tool["description"]} if tool.get("description") else {})
+    if kind == "custom":
+        return {**tool, "name": names.short(tool["name"])}
+    if kind.startswith("web_search"):
+        return {**tool, "type": "web_search"}  # `web_search_preview` and its dated names are refused
+    if kind.startswith(_UNAVAILABLE_TOOLS):
+        raise InvalidRequest(
+            f"The tool type '{kind}' is not available on this upstream. Remove it, or offer a function tool instead.",
+            param=f"tools[{index}].type",
+            code="unsupported_value",
+        )
+    return tool
