@@ -1,0 +1,60 @@
+"""The application: settings in, ASGI out. The only place that reads settings and knows which platform this is."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+from lib.types import Clock
+from lib.web.auth import Authenticator
+from lib.web.gate import Gate
+from lib.web.logs import configure, log_problem
+from lib.web.paths import Table
+from lib.web.routes import Api, ModelRelay
+
+if TYPE_CHECKING:
+    from lib.settings import Settings
+
+# Just below what the platform takes, so that the answer is ours: Vercel 4.5 MB, Lambda 6 MB.
+VERCEL_MAX_BYTES = 4_400_000
+LAMBDA_MAX_BYTES = 5_900_000
+MAX_BYTES = 64 * 1024 * 1024
+
+
+def create_app(settings: Settings, *, now: Clock = time.time) -> Gate:
+    """The gateway as the settings say. Opens no connection; reports unusable settings to the log."""
+    configure(settings.log_level, "json" if settings.log_format == "json" else "logfmt")
+    for problem in settings.problems:
+        log_problem(problem.variable, problem.problem)
+    relay, close = _relay(settings, now)
+    api = Api(
+        relay,
+        Authenticator(settings.gateway_keys, settings.private_prefixes),
+        max_request_bytes=settings.max_request_bytes or platform_max_bytes(os.environ),
+        strict=settings.strict_parameters,
+        keep_alive_s=settings.keep_alive_s,
+    )
+    return build_app(api, now=now, close=close)
+
+
+def build_app(api: Api, *, now: Clock = time.time, close: Callable[[], Awaitable[None]] | None = None) -> Gate:
+    """The gate around an API that is ready. `close` is awaited at a server's orderly shutdown."""
+    return Gate(Table(api.endpoints()), now=now, close=close)
+
+
+def platform_max_bytes(environ: Mapping[str, str]) -> int:
+    """The largest request body that the platform lets through. Vercel may set AWS variables, too: it goes first."""
+    if "VERCEL" in environ:
+        return VERCEL_MAX_BYTES
+    if "AWS_LAMBDA_FUNCTION_NAME" in environ:
+        return LAMBDA_MAX_BYTES
+    return MAX_BYTES
+
+
+def _relay(settings: Settings, now: Clock) -> tuple[ModelRelay, Callable[[], Awaitable[None]]]:
+    """The relay over the configured upstreams, and what closes its connections."""
+    from lib.wiring import wire
+
+    return wire(settings, now)

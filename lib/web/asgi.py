@@ -1,0 +1,84 @@
+"""What every part of the web layer needs of ASGI: its types, headers, whole answers and the error reply."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any
+
+import msgspec
+
+from lib.errors import GatewayError
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+TRACE_KEY = "chat2api.trace"
+"""Where the request's `Trace` lies in the scope."""
+
+MAX_HEADER_CHARS = 4096
+"""Clients refuse heads of more than some tens of kilobytes, and names that a caller made up come back in headers."""
+
+_HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+
+
+class ClientGone(Exception):
+    """The client closed the connection: nothing more can be sent, nothing more should be done."""
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The first value of a header, or None. `name` is lower case, as ASGI gives all names."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return None
+
+
+def encode_headers(headers: Mapping[str, str]) -> Headers:
+    """As ASGI wants them. What could split the response or is no latin-1 is replaced; values are bounded."""
+    encoded = []
+    for name, value in headers.items():
+        name = name.lower()
+        if not _HEADER_NAME.fullmatch(name):
+            continue
+        value = value[:MAX_HEADER_CHARS]
+        if not (value.isascii() and value.isprintable()):
+            value = "".join(char if " " <= char <= "~" or "\xa0" <= char <= "\xff" else "?" for char in value)
+        encoded.append((name.encode("ascii"), value.encode("latin-1")))
+    return encoded
+
+
+async def send_whole(send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """A complete answer. `headers` name the content type."""
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [*headers, (b"content-length", b"%d" % len(body))],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_json(send: Send, status: int, value: Any, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    """A complete answer of JSON."""
+    await send_whole(send, status, msgspec.json.encode(value), [(b"content-type", b"application/json"), *headers])
+
+
+async def send_error(send: Send, error: GatewayError, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    """The error object, with what the official SDKs read before they try again."""
+    await send_json(send, error.status, error.envelope(), [*_retry_headers(error), *headers])
+
+
+def _retry_headers(error: GatewayError) -> Headers:
+    headers: Headers = []
+    if error.should_retry is not None:
+        headers.append((b"x-should-retry", b"true" if error.should_retry else b"false"))
+    if error.retry_after_s is not None and error.status in (429, 503) and math.isfinite(error.retry_after_s):
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_s))))
+    return headers

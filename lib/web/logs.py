@@ -1,0 +1,138 @@
+"""Log lines: one event each, as logfmt or JSON, on stderr.
+
+A record is an event name and fields: `logger.info("request.done", extra={"fields": {"status": 200}})`; an ordinary
+message from elsewhere becomes the event. Values are escaped, so that nothing a client or an upstream sends can begin
+a line of its own. Unexpected exceptions are logged by class and place: their text may hold what was in flight.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from lib.types import Trace
+
+LOGGER = logging.getLogger("chat2api")
+
+MAX_VALUE_CHARS = 200
+
+_BARE = re.compile(r"[!#-<>-\[\]-~]+")  # visible ASCII but for quotes, equals signs and backslashes
+_FRAMES = 12
+
+
+class LineHandler(logging.Handler):
+    """Writes to whatever `sys.stderr` is at the moment: platforms replace it after the import."""
+
+    def __init__(self, form: Literal["logfmt", "json"]) -> None:
+        super().__init__()
+        self._render = _json if form == "json" else _logfmt
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self._render(record) + "\n")
+            sys.stderr.flush()
+        except Exception:  # noqa: BLE001 - a request must not fail for its log line; the standard way to say so
+            self.handleError(record)
+
+
+def configure(level: str, form: Literal["logfmt", "json"]) -> None:
+    """Give the logger its level and its one handler. The root logger is left alone, as it is the platform's."""
+    LOGGER.setLevel(logging.getLevelNamesMapping().get(level.upper(), logging.INFO))
+    LOGGER.handlers = [LineHandler(form)]
+    LOGGER.propagate = False
+
+
+def log_request(trace: Trace, *, now: float) -> None:
+    """The one line of a request."""
+    if not LOGGER.isEnabledFor(logging.INFO):
+        return
+    fields = {
+        "request_id": trace.request_id,
+        "method": trace.method,
+        "path": trace.path,
+        "dialect": trace.dialect or None,
+        "caller": trace.caller or None,
+        "model": trace.model,
+        "upstream": trace.upstream or None,
+        "accounts": ",".join(trace.accounts) or None,
+        "attempts": len(trace.accounts) or None,
+        "status": trace.status,
+        "error": trace.error,
+        "ttfb_s": _since(trace.started_at, trace.first_byte_at),
+        "duration_s": _since(trace.started_at, now),
+        "input_tokens": trace.input_tokens,
+        "output_tokens": trace.output_tokens,
+    }
+    LOGGER.info("request.done", extra={"fields": fields})
+
+
+def log_failure(event: str, error: BaseException, **fields: Any) -> None:
+    """An exception that nobody expected: what and where, never its text."""
+    LOGGER.error(event, extra={"fields": {**fields, "error": type(error).__name__, "at": _places(error)}})
+
+
+def log_problem(variable: str, problem: str) -> None:
+    """A setting that could not be used. `problem` does not hold the value."""
+    LOGGER.warning("settings.problem", extra={"fields": {"variable": variable, "problem": problem}})
+
+
+def _since(start: float, end: float | None) -> float | None:
+    return None if end is None else round(end - start, 4)
+
+
+def _places(error: BaseException) -> str:
+    """`lib/relay.py:41:reply < lib/web/routes.py:80:_generate`, innermost first, then the cause's class."""
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    places = [f"{'/'.join(frame.filename.split('/')[-3:])}:{frame.lineno}:{frame.name}" for frame in frames]
+    text = " < ".join(reversed(places))
+    cause = error.__cause__ or error.__context__
+    return text if cause is None else f"{text} from {type(cause).__name__}"
+
+
+def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
+    fields: Mapping[str, Any] = getattr(record, "fields", {})
+    if record.exc_info and record.exc_info[1] is not None:
+        error = record.exc_info[1]
+        return {**fields, "error": type(error).__name__, "at": _places(error)}
+    return fields
+
+
+def _logfmt(record: logging.LogRecord) -> str:
+    parts = [_escaped(record.getMessage())]
+    if record.levelno != logging.INFO:
+        parts.append(f"level={record.levelname.lower()}")
+    parts.extend(f"{name}={_value(value)}" for name, value in _fields(record).items() if value is not None)
+    return " ".join(parts)
+
+
+def _value(value: Any) -> str:
+    if not isinstance(value, str):
+        return str(value)
+    if _BARE.fullmatch(value) and len(value) <= MAX_VALUE_CHARS:
+        return value
+    return '"' + _escaped(_bounded(value)).replace('"', '\\"') + '"'
+
+
+def _bounded(value: str) -> str:
+    limit = 10 * MAX_VALUE_CHARS if " < " in value else MAX_VALUE_CHARS  # places are our own and worth their length
+    return value if len(value) <= limit else value[:limit] + "..."
+
+
+def _escaped(text: str) -> str:
+    return text.encode("unicode_escape").decode("ascii")
+
+
+def _json(record: logging.LogRecord) -> str:
+    import msgspec
+
+    line: dict[str, Any] = {"event": record.getMessage(), "level": record.levelname.lower()}
+    for name, value in _fields(record).items():
+        if isinstance(value, str):
+            line[name] = _bounded(value).encode("utf-8", "backslashreplace").decode()
+        elif value is not None:
+            line[name] = value
+    return msgspec.json.encode(line).decode()

@@ -1,0 +1,207 @@
+"""The endpoints: what is answered on which path, and what each step of a request hands to the next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from lib.errors import NotFound
+from lib.types import Caller, Dialect, Model, Reply, Trace
+from lib.web.asgi import (
+    TRACE_KEY,
+    ClientGone,
+    Receive,
+    Scope,
+    Send,
+    encode_headers,
+    header,
+    send_json,
+    send_whole,
+)
+from lib.web.auth import Authenticator
+from lib.web.bodies import read_json
+from lib.web.pages import Documentation, landing
+from lib.web.paths import Endpoint
+from lib.web.stream import EventStream, Watch
+
+SESSION_HEADERS = (b"session-id", b"session_id", b"conversation_id", b"thread-id", b"x-session-id")
+"""Headers by which clients name a conversation, in the order in which they are believed."""
+
+CATALOGUE_DATE = 1_735_689_600
+"""`created` of every model: clients want a number, and the upstreams' catalogues have no dates."""
+
+_SESSION = re.compile(r"[!-~]{1,256}")
+_MAX_SHOWN_CHARS = 100
+
+
+class ModelRelay(Protocol):
+    """What the endpoints need of `lib.relay.Relay`."""
+
+    async def reply(
+        self,
+        dialect: Dialect,
+        body: Mapping[str, Any],
+        caller: Caller,
+        trace: Trace,
+        *,
+        strict: bool,
+        session: str | None = None,
+    ) -> Reply:
+        """Raises GatewayError before anything was sent."""
+
+    async def models(self, caller: Caller) -> list[tuple[Model, str]]:
+        """Each model with the name of its owner."""
+
+    def accounts(self) -> tuple[int, int]:
+        """How many accounts there are, and how many are usable now."""
+
+
+def chat_dialect() -> Dialect:
+    """Imported with the first request that speaks it."""
+    from lib.dialects.chat import CHAT
+
+    return CHAT
+
+
+def responses_dialect() -> Dialect:
+    """Imported with the first request that speaks it."""
+    from lib.dialects.responses import RESPONSES
+
+    return RESPONSES
+
+
+class Api:
+    """The endpoints around one relay.
+
+    strict: refuse parameters without effect even when the request does not ask for that.
+    keep_alive_s: the longest silence in a stream.
+    """
+
+    def __init__(
+        self,
+        relay: ModelRelay,
+        auth: Authenticator,
+        *,
+        max_request_bytes: int,
+        strict: bool = False,
+        keep_alive_s: float = 10.0,
+        chat: Callable[[], Dialect] = chat_dialect,
+        responses: Callable[[], Dialect] = responses_dialect,
+    ) -> None:
+        self._relay = relay
+        self._auth = auth
+        self._max_request_bytes = max_request_bytes
+        self._strict = strict
+        self._keep_alive_s = keep_alive_s
+        self._chat = chat
+        self._responses = responses
+
+    def endpoints(self) -> list[Endpoint]:
+        """The whole table, documentation and landing page included."""
+        endpoints = [
+            Endpoint("/v1/chat/completions", {"POST": self.chat_completions}, "Chat Completions, streamed or whole"),
+            Endpoint("/v1/responses", {"POST": self.responses}, "Responses, streamed or whole"),
+            Endpoint("/v1/models", {"GET": self.models}, "The models that this key may use"),
+            Endpoint("/v1/models/{id}", {"GET": self.model}, "One model"),
+            Endpoint("/v1/accTokens", {"GET": self.acc_tokens}, "How many accounts there are, and are usable"),
+            Endpoint("/ping", {"GET": ping}, "Is anybody there", needs_key=False),
+            Endpoint("/healthz", {"GET": healthz}, "Is the process healthy", needs_key=False),
+        ]
+        documentation = Documentation(endpoints)
+        return [
+            *endpoints,
+            Endpoint("/", {"GET": landing}, "Landing page", needs_key=False, shown=False),
+            Endpoint("/docs", {"GET": documentation}, "Documentation", needs_key=False, shown=False),
+            Endpoint("/openapi.json", {"GET": documentation}, "OpenAPI document", needs_key=False, shown=False),
+        ]
+
+    async def chat_completions(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """POST /v1/chat/completions"""
+        await self._generate(self._chat, scope, receive, send)
+
+    async def responses(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """POST /v1/responses"""
+        await self._generate(self._responses, scope, receive, send)
+
+    async def models(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """GET /v1/models"""
+        catalogue = await self._catalogue(scope, receive)
+        data = [_described(model, owner) for model, owner in catalogue if not model.hidden]
+        await send_json(send, 200, {"object": "list", "data": data})
+
+    async def model(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """GET /v1/models/{id}"""
+        asked = scope["path_params"]["id"]
+        for model, owner in await self._catalogue(scope, receive):
+            if model.id == asked:
+                await send_json(send, 200, _described(model, owner))
+                return
+        raise NotFound(
+            f"The model '{asked[:_MAX_SHOWN_CHARS]}' does not exist or you do not have access to it.",
+            param="model",
+            code="model_not_found",
+        )
+
+    async def acc_tokens(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """GET /v1/accTokens"""
+        self._caller(scope)
+        count, usable = self._relay.accounts()
+        await send_json(send, 200, {"count": count, "canUseCount": usable})
+
+    async def _generate(self, dialect: Callable[[], Dialect], scope: Scope, receive: Receive, send: Send) -> None:
+        caller = self._caller(scope)
+        body = await read_json(scope, receive, max_bytes=self._max_request_bytes)
+        strict = self._strict or (header(scope, b"x-gateway-strict") or "").strip().lower() == "true"
+        async with Watch(receive):
+            reply = await self._relay.reply(
+                dialect(), body, caller, scope[TRACE_KEY], strict=strict, session=_session(scope)
+            )
+            if reply.stream is not None:
+                await EventStream(reply, keep_alive_s=self._keep_alive_s)(send)
+                return
+        headers = {"content-type": "application/json", **reply.headers}
+        await send_whole(send, reply.status, reply.body or b"", encode_headers(headers))
+
+    async def _catalogue(self, scope: Scope, receive: Receive) -> list[tuple[Model, str]]:
+        caller = self._caller(scope)
+        if (await receive())["type"] == "http.disconnect":  # else the empty body; then only disconnection is left
+            raise ClientGone
+        async with Watch(receive):
+            return await self._relay.models(caller)
+
+    def _caller(self, scope: Scope) -> Caller:
+        caller = self._auth.caller(scope["headers"])
+        scope[TRACE_KEY].caller = caller.key
+        return caller
+
+
+async def ping(scope: Scope, receive: Receive, send: Send) -> None:
+    """GET /ping"""
+    await send_json(send, 200, {"message": "pong"})
+
+
+async def healthz(scope: Scope, receive: Receive, send: Send) -> None:
+    """GET /healthz"""
+    await send_json(send, 200, {"status": "ok"})
+
+
+def _session(scope: Scope) -> str | None:
+    """The name that the client gives its conversation; one that is too long or not plain is as good as none."""
+    found = {name: value for name, value in scope["headers"] if name in SESSION_HEADERS}
+    for name in SESSION_HEADERS if found else ():
+        value = str(found.get(name, b""), "latin-1")
+        if _SESSION.fullmatch(value):
+            return value
+    return None
+
+
+def _described(model: Model, owner: str) -> dict[str, Any]:
+    described: dict[str, Any] = {"id": model.id, "object": "model", "created": CATALOGUE_DATE, "owned_by": owner}
+    if model.name is not None:
+        described["name"] = model.name
+    if model.context_length is not None:
+        described["context_length"] = model.context_length
+    if model.input_modalities:
+        described["architecture"] = {"input_modalities": list(model.input_modalities)}
+    return described
