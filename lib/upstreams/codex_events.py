@@ -20,6 +20,16 @@ from lib.upstreams.codex_names import Names
 
 _DROPPED = frozenset({"response.metadata"})
 _OLD_SPELLINGS = {"response.text.delta": "response.output_text.delta", "response.done": "response.completed"}
+_DELTAS = {
+    kind.encode(): (kind, b'{"type":"%b"' % kind.encode())
+    for kind in (
+        "response.output_text.delta",
+        "response.function_call_arguments.delta",
+        "response.reasoning_summary_text.delta",
+        "response.custom_tool_call_input.delta",
+    )
+}
+"""Nearly all events of an answer: name → type, and how the JSON of a well-named one begins."""
 
 
 class CodexEvents:
@@ -33,34 +43,41 @@ class CodexEvents:
         self._add_windows = add_windows
         self._windows: list[Window] = []
         self._collector = Collector()
+        self._collect = self._collector.feed
 
     def take(self, frames: list[Frame]) -> list[Event]:
         """The events of these frames. Raises UpstreamError for a failure event or data that is no JSON object."""
         events = []
-        for frame in frames:
-            event = _event(frame)
-            if event is None:
+        for name, data in frames:
+            delta = _DELTAS.get(name)
+            if delta is not None and data.startswith(delta[1]):
+                event = Event(delta[0], data)
+                self._collect(event)
+                events.append(event)
                 continue
-            self.seen_any = True
-            event = self._canonical(event)
-            if event is None:
+            canonical = self._canonical(name, data)
+            if canonical is None:
                 continue
-            events.append(event)
-            if event.type in COMPLETED:
+            events.append(canonical)
+            if canonical.type in COMPLETED:
                 self.ended = True
                 break
+        self.seen_any = self.seen_any or bool(events)
         return events
 
     def take_last(self, frames: list[Frame]) -> list[Event]:
         """For what the stream ended in without a blank line: an event cut in two is no event."""
         return self.take([frame for frame in frames if _is_whole(frame)])
 
-    def _canonical(self, event: Event) -> Event | None:
+    def _canonical(self, name: bytes, data: bytes) -> Event | None:
+        event = _event(name, data)
+        if event is None:
+            return None
         kind = event.type
         if kind.endswith((".delta", ".done", ".added")) and kind.startswith("response."):
             if kind in ("response.output_item.added", "response.output_item.done"):
                 event = self._restored(event)
-            self._collector.feed(event)
+            self._collect(event)
             return event
         if kind in ("error", "response.failed"):
             raise codex_errors.from_event(event.fields, self._windows, self._now())
@@ -95,15 +112,15 @@ class CodexEvents:
         )
 
 
-def _event(frame: Frame) -> Event | None:
+def _event(name: bytes, data: bytes) -> Event | None:
     """None for `[DONE]`, which says nothing here."""
-    name, data = frame
-    if data.startswith(b'{"type":"%b"' % name.encode()) and name:
-        return Event(_OLD_SPELLINGS.get(name, name), data) if name not in _OLD_SPELLINGS else _renamed(data)
-    if data.strip() == b"[DONE]" or not data.strip():
+    if name and data.startswith(b'{"type":"%b"' % name):
+        kind = name.decode("utf-8", "replace")
+        return Event(kind, data) if kind not in _OLD_SPELLINGS else _renamed(data)
+    if data.strip() in (b"", b"[DONE]"):
         return None
     fields = _decode(data)
-    kind = fields.get("type", name)
+    kind = fields.get("type", name.decode("utf-8", "replace"))
     if not isinstance(kind, str) or not kind:
         raise _bad("an event without a type")
     if kind in _OLD_SPELLINGS or "type" not in fields:
@@ -113,7 +130,7 @@ def _event(frame: Frame) -> Event | None:
 
 def _is_whole(frame: Frame) -> bool:
     try:
-        msgspec.json.decode(frame.data)
+        msgspec.json.decode(frame[1])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True

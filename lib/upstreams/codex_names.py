@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 
 _MAX = 64
-_NAME = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _STRANGE = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -27,7 +27,7 @@ class Names:
 
     def short(self, name: str) -> str:
         """The backend's name for a tool."""
-        if _NAME.match(name):
+        if _NAME.fullmatch(name):
             return name
         if name not in self._short:
             short = f"{_STRANGE.sub('_', name)[:51]}_{_digest(name, 6)}"

@@ -6,6 +6,7 @@ Built from an allow-list, never by copying the caller's body: the backend refuse
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,6 @@ ACCEPTS = frozenset(
         "prompt_cache_key",
         "client_metadata",
         "user",  # as the affinity key
-        "metadata",  # echoed
     }
 )
 """Canonical fields that have an effect here."""
@@ -39,6 +39,7 @@ ACCEPTS = frozenset(
 _REASONING = "reasoning.encrypted_content"
 _UNAVAILABLE_TOOLS = ("code_interpreter", "file_search", "computer_use", "mcp")
 _TIERS = {"priority": "priority", "fast": "priority"}
+_PLAIN_KEY = re.compile(r"[!-~]{1,64}")
 _CACHE_KEYS = uuid.UUID("6f0a4a52-63b5-5c0b-9a0e-8d5b0c6f2f11")
 """Namespace of cache keys derived from a conversation; any fixed UUID does."""
 
@@ -67,7 +68,7 @@ def shape(request: CanonicalRequest) -> Shaped:
         "store": False,
         "stream": True,
         "include": sorted({*request.include, _REASONING}),
-        "prompt_cache_key": request.prompt_cache_key or str(uuid.uuid5(_CACHE_KEYS, request.affinity)),
+        "prompt_cache_key": _cache_key(request),
     }
     if request.reasoning:
         body["reasoning"] = request.reasoning
@@ -80,6 +81,14 @@ def shape(request: CanonicalRequest) -> Shaped:
     if request.tools:
         body |= _tools(request, names)
     return Shaped(body, names)
+
+
+def _cache_key(request: CanonicalRequest) -> str:
+    """The caller's key, or one that is as stable as the conversation. It travels in a header, too."""
+    key = request.prompt_cache_key
+    if key is not None and _PLAIN_KEY.fullmatch(key):
+        return key
+    return str(uuid.uuid5(_CACHE_KEYS, key or request.affinity))
 
 
 def _input_text(text: str) -> dict[str, Any]:

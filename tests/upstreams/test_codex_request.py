@@ -43,6 +43,8 @@ def test_unknown_and_refused_parameters_never_travel() -> None:
 def test_the_cache_key_is_the_callers_or_stable_for_the_conversation() -> None:
     assert body(prompt_cache_key="mine")["prompt_cache_key"] == "mine"
     assert body()["prompt_cache_key"] == body()["prompt_cache_key"]
+    for strange in ("k" * 65, "two\nlines", "ключ"):
+        assert len(body(prompt_cache_key=strange)["prompt_cache_key"]) == 36
     other = shape(replace(request(), affinity="other")).body
     assert body()["prompt_cache_key"] != other["prompt_cache_key"]
 
@@ -93,7 +95,7 @@ def test_items_lose_ids_and_unknown_keys() -> None:
 
 
 def test_what_only_codex_clients_send_passes_untouched() -> None:
-    foreign = [
+    foreign: list[Item] = [
         {"type": "local_shell_call", "id": "lsh", "call_id": "c", "action": {"type": "exec", "command": ["ls"]}},
         {"type": "compaction", "encrypted_content": "gAAA"},
         {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "q"}},

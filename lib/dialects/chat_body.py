@@ -1,0 +1,249 @@
+"""A collected Response → a `chat.completion`, and the parts of it that the streamed form shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from lib.canonical.request import CanonicalRequest
+from lib.errors import UpstreamError, Verdict
+
+MAX_CALL_ID = 40
+"""What clients of Chat Completions rely on."""
+
+PART_BREAK = "\n\n"
+"""Between two parts of reasoning, which Chat Completions shows as one text."""
+
+_TIERS = frozenset({"auto", "default", "flex", "scale", "priority"})
+_FINISH = {"max_output_tokens": "length", "content_filter": "content_filter"}
+_SHOWN = frozenset({"message", "reasoning", "function_call", "custom_tool_call"})
+_BYTES_PER_TOKEN = 4
+
+
+class Part(msgspec.Struct):
+    """One part of a message or of reasoning."""
+
+    type: str = ""
+    text: str | None = None
+    refusal: str | None = None
+    annotations: list[dict[str, Any]] | None = None
+
+
+class OutputItem(msgspec.Struct):
+    """What Chat Completions can show of an output item."""
+
+    type: str
+    id: str | None = None
+    status: str | None = None
+    content: list[Part] | None = None
+    summary: list[Part] | None = None
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    input: str | None = None
+
+    @property
+    def is_call(self) -> bool:
+        return self.type in ("function_call", "custom_tool_call")
+
+    @property
+    def payload(self) -> str:
+        """A call's arguments or input. A function call that the model gave nothing has `{}`, unless it was cut."""
+        if self.type == "custom_tool_call":
+            return self.input or ""
+        return self.arguments or ("" if self.status == "incomplete" else "{}")
+
+    def reasoning(self) -> list[str]:
+        """The texts of a reasoning item, summary first; blank ones are kept, empty ones say nothing."""
+        return [part.text for part in (*(self.summary or ()), *(self.content or ())) if part.text]
+
+
+def output_item(fields: Any) -> OutputItem | None:
+    """None for items that Chat Completions has no place for (searches, generated images, …)."""
+    if type(fields) is not dict or fields.get("type") not in _SHOWN:
+        return None
+    try:
+        return msgspec.convert(fields, OutputItem)
+    except msgspec.ValidationError as error:
+        raise malformed() from error
+
+
+def output_items(response: Mapping[str, Any]) -> list[OutputItem]:
+    """The items of a Response that can be shown, in order."""
+    return [item for item in map(output_item, response.get("output") or ()) if item is not None]
+
+
+def malformed() -> UpstreamError:
+    """An event or an item whose members have the wrong types."""
+    return UpstreamError(
+        "The upstream sent an event that does not follow its protocol.",
+        verdict=Verdict.SERVICE,
+        code="upstream_bad_response",
+        should_retry=True,
+    )
+
+
+def completion(request: CanonicalRequest, response: Mapping[str, Any], *, id: str, now: float) -> dict[str, Any]:
+    """The whole answer. `id` is the completion's; `now` stands in for a missing `created_at`."""
+    items = output_items(response)
+    created, model = origin(request, response, now)
+    legacy = is_legacy(request)
+    finish = finish_reason(response, any(item.is_call for item in items), legacy)
+    body = {
+        "id": id,
+        "object": "chat.completion",
+        "created": created,
+        "model": model,
+        "choices": [{"index": 0, "message": _message(items, legacy), "logprobs": None, "finish_reason": finish}],
+        "usage": usage(request, response, items),
+    }
+    tier = service_tier(response)
+    return body if tier is None else body | {"service_tier": tier}
+
+
+def _message(items: list[OutputItem], legacy: bool) -> dict[str, Any]:
+    text = ""
+    refusal = ""
+    annotations = []
+    for part in (part for item in items if item.type == "message" for part in item.content or ()):
+        annotations += citations(part.annotations, len(text))
+        text += part.text or ""
+        refusal += part.refusal or ""
+    reasoning = [part for item in items if item.type == "reasoning" for part in item.reasoning()]
+    calls = [item for item in items if item.is_call]
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": None if not text and (calls or refusal) else text,
+        "refusal": refusal or None,
+        "annotations": annotations,
+    }
+    if reasoning:
+        message["reasoning_content"] = PART_BREAK.join(reasoning)
+    if calls and legacy:
+        message["function_call"] = {"name": calls[0].name or "", "arguments": calls[0].payload}
+    elif calls:
+        message["tool_calls"] = [tool_call(item) for item in calls]
+    return message
+
+
+def tool_call(item: OutputItem) -> dict[str, Any]:
+    """A call with all that it holds, without the `index` of streamed ones."""
+    if item.type == "custom_tool_call":
+        return {"id": call_id(item), "type": "custom", "custom": {"name": item.name or "", "input": item.payload}}
+    return {"id": call_id(item), "type": "function", "function": {"name": item.name or "", "arguments": item.payload}}
+
+
+def call_id(item: OutputItem) -> str:
+    """At most 40 characters. A longer one is hashed: the client sends the short form back with the call as well as
+    with its output, so that nothing has to be remembered."""
+    found = item.call_id or item.id or "call_0"
+    return found if len(found) <= MAX_CALL_ID else f"call_{blake2b(found.encode(), digest_size=16).hexdigest()}"
+
+
+def citations(annotations: Iterable[Mapping[str, Any]] | None, offset: int) -> list[dict[str, Any]]:
+    """URL citations in the form of Chat Completions, the only kind that it has. `offset` is where the annotated part
+    begins in the content, which joins all parts."""
+    found = []
+    for each in annotations or ():
+        start, end = each.get("start_index"), each.get("end_index")
+        if each.get("type") != "url_citation" or type(start) is not int or type(end) is not int:
+            continue
+        cited = {
+            "start_index": start + offset,
+            "end_index": end + offset,
+            "title": each.get("title") or "",
+            "url": each.get("url") or "",
+        }
+        found.append({"type": "url_citation", "url_citation": cited})
+    return found
+
+
+def is_legacy(request: CanonicalRequest) -> bool:
+    """Whether the caller speaks of `functions`: then a call is a `function_call`, and there is one at most."""
+    return bool(request.body.get("functions"))
+
+
+def origin(request: CanonicalRequest, response: Mapping[str, Any], now: float) -> tuple[int, str]:
+    """(created, model): the upstream's own where it says so."""
+    created, model = response.get("created_at"), response.get("model")
+    seconds = created if type(created) in (int, float) and created else now
+    return int(seconds), model if type(model) is str and model else request.model or "auto"
+
+
+def service_tier(response: Mapping[str, Any]) -> str | None:
+    """The tier that served the request, if it is one that Chat Completions knows."""
+    tier = response.get("service_tier")
+    return tier if type(tier) is str and tier in _TIERS else None
+
+
+def finish_reason(response: Mapping[str, Any], has_calls: bool, legacy: bool) -> str:
+    """An answer that was cut for a reason without a name of its own here has the nearest one, `length`."""
+    if response.get("status") == "incomplete":
+        details = response.get("incomplete_details")
+        reason = details.get("reason") if type(details) is dict else None
+        return _FINISH.get(reason, "length") if type(reason) is str else "length"
+    if not has_calls:
+        return "stop"
+    return "function_call" if legacy else "tool_calls"
+
+
+def usage(request: CanonicalRequest, response: Mapping[str, Any], items: list[OutputItem]) -> dict[str, Any]:
+    """Token counts as reported. Where the upstream reports none, a rough estimate stands in: a token for every four
+    bytes of UTF-8 text, rounded up, because clients take zero for a failure."""
+    reported = response.get("usage")
+    counts: Mapping[str, Any] = reported if type(reported) is dict else {}
+    prompt = _count(counts, "input_tokens") or _estimate(_asked(request))
+    answered = _count(counts, "output_tokens") or _estimate(_answered(items))
+    cached = _details(counts, "input_tokens_details")
+    thought = _details(counts, "output_tokens_details")
+    prompt_details = {"cached_tokens": _count(cached, "cached_tokens"), "audio_tokens": 0}
+    if "cache_write_tokens" in cached:
+        prompt_details["cache_write_tokens"] = _count(cached, "cache_write_tokens")
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": answered,
+        "total_tokens": _count(counts, "total_tokens") or prompt + answered,
+        "prompt_tokens_details": prompt_details,
+        "completion_tokens_details": {
+            "reasoning_tokens": _count(thought, "reasoning_tokens"),
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+def _count(counts: Mapping[str, Any], name: str) -> int:
+    value = counts.get(name)
+    return value if type(value) is int and value > 0 else 0
+
+
+def _details(counts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = counts.get(name)
+    return value if type(value) is dict else {}
+
+
+def _estimate(texts: Iterable[str]) -> int:
+    return -(-sum(len(text.encode()) for text in texts) // _BYTES_PER_TOKEN)
+
+
+def _answered(items: list[OutputItem]) -> Iterable[str]:
+    for item in items:
+        yield from (part.text or part.refusal or "" for part in (*(item.summary or ()), *(item.content or ())))
+        if item.is_call:
+            yield item.name or ""
+            yield item.payload
+
+
+def _asked(request: CanonicalRequest) -> Iterable[str]:
+    yield request.instructions or ""
+    for item in request.input:
+        for name in ("arguments", "input", "output"):
+            if type(item.get(name)) is str:
+                yield item[name]
+        parts = item.get("content") or item.get("output")
+        if type(parts) is list:
+            yield from (part["text"] for part in parts if type(part.get("text")) is str)

@@ -1,0 +1,214 @@
+"""A Chat Completions request → the canonical form. `FIELDS` says what becomes of each parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from typing import Any
+
+from lib.canonical.request import CanonicalRequest, Item
+from lib.dialects.chat_messages import parse_messages
+from lib.dialects.chat_tools import parse_tools
+from lib.dialects.fields import (
+    EFFORT,
+    MODEL,
+    SERVICE_TIER,
+    VERBOSITY,
+    Check,
+    Field,
+    Fields,
+    Table,
+    Treatment,
+    array,
+    ask,
+    boolean,
+    identifier,
+    integer,
+    missing,
+    model_of,
+    number,
+    object_,
+    one_of,
+    read,
+    service_tier_of,
+    string,
+    string_map,
+    table,
+    wrong_value,
+)
+from lib.errors import InvalidRequest
+
+_PASSED, _EMULATED, _REFUSED = Treatment.PASSED, Treatment.EMULATED, Treatment.REFUSED
+
+_IDENTIFIER = identifier(512)
+_FORMAT_NAME = identifier(64)
+_FORMATS = one_of("text", "json_object", "json_schema")
+_CHOICE = Check("a string or an object", (str, dict))
+_STOP = Check(
+    "a string or an array of at most 4 strings",
+    (str, list),
+    lambda value: type(value) is str or (len(value) <= 4 and all(type(each) is str for each in value)),
+)
+_BIAS = Check(
+    "an object of numbers between -100 and 100",
+    (dict,),
+    lambda value: all(type(each) in (int, float) and -100 <= each <= 100 for each in value.values()),
+)
+_MODALITIES = Check(
+    "an array of 'text' and 'audio'", (list,), lambda value: all(each in ("text", "audio") for each in value)
+)
+
+FIELDS: Table = table(
+    Field("messages", array, required=True),
+    MODEL,
+    Field("audio", object_, treatment=_REFUSED, reason="answers are text only. Leave it out."),
+    Field("frequency_penalty", number(-2, 2), neutral=(0,), treatment=_PASSED),
+    Field("function_call", _CHOICE, "tool_choice", ("auto",), _EMULATED),
+    Field("functions", array, "tools", ([],), _EMULATED),
+    Field("logit_bias", _BIAS, neutral=({},), treatment=_PASSED),
+    Field("logprobs", boolean, neutral=(False,), treatment=_PASSED),
+    Field("max_completion_tokens", integer(1), "max_output_tokens", treatment=_PASSED),
+    Field("max_tokens", integer(1), "max_output_tokens", treatment=_PASSED),
+    Field("metadata", string_map, neutral=({},), treatment=_PASSED),
+    Field("modalities", _MODALITIES, None, (["text"], []), _REFUSED, 'answers are text only. Send ["text"].'),
+    Field("moderation", object_, treatment=_PASSED),
+    Field("n", integer(1, 128), None, (1,), _REFUSED, "there is one choice. Send the request again for another."),
+    Field("parallel_tool_calls", boolean, "parallel_tool_calls", (True,)),
+    Field("prediction", object_, treatment=_PASSED),
+    Field("presence_penalty", number(-2, 2), neutral=(0,), treatment=_PASSED),
+    Field("prompt_cache_key", _IDENTIFIER, "prompt_cache_key", ("",)),
+    Field("prompt_cache_options", object_, neutral=({},), treatment=_PASSED),
+    Field("prompt_cache_retention", _IDENTIFIER, treatment=_PASSED),
+    Field("reasoning_effort", EFFORT, "reasoning"),
+    Field("response_format", object_, "text", ({"type": "text"},)),
+    Field("safety_identifier", _IDENTIFIER, neutral=("",), treatment=_PASSED),
+    Field("seed", integer(), treatment=_PASSED),
+    SERVICE_TIER,
+    Field("stop", _STOP, neutral=([],), treatment=_PASSED),
+    Field("store", boolean, neutral=(False,), treatment=_PASSED),
+    Field("stream", boolean),
+    Field("stream_options", object_),
+    Field("temperature", number(0, 2), neutral=(1,), treatment=_PASSED),
+    Field("tool_choice", _CHOICE, "tool_choice", ("auto",)),
+    Field("tools", array, "tools", ([],)),
+    Field("top_logprobs", integer(0, 20), neutral=(0,), treatment=_PASSED),
+    Field("top_p", number(0, 1), neutral=(1,), treatment=_PASSED),
+    Field("user", _IDENTIFIER, neutral=("",), treatment=_PASSED),
+    Field("verbosity", VERBOSITY, "text"),
+    Field("web_search_options", object_, "tools", (), _EMULATED),
+)
+"""Honoured: what Responses has a typed field for, and `stream`, `stream_options`, `model`, `messages`, which the
+gateway serves itself. `user` is passed and also keeps a conversation on one account."""
+
+_AFFINITY_ITEMS = 16
+_AFFINITY_CHARS = 4096
+
+
+def parse(body: Mapping[str, Any]) -> CanonicalRequest:
+    """Raises InvalidRequest, which names the field and says what to send."""
+    if body.get("messages") is None and body.get("input") is not None:
+        raise InvalidRequest(
+            "Missing required parameter: 'messages'. The body has 'input', as the Responses API wants it: send it to "
+            "POST /v1/responses, or send 'messages'.",
+            param="messages",
+            code="missing_required_parameter",
+        )
+    fields = read(FIELDS, body)
+    values = fields.values
+    items = parse_messages(values["messages"])
+    tools = parse_tools(fields)
+    if "max_completion_tokens" in values:  # the newer name wins
+        fields.parameters["max_output_tokens"] = values["max_completion_tokens"]
+    _check_stream_options(fields)
+    return CanonicalRequest(
+        model=model_of(fields),
+        input=items,
+        stream=values.get("stream", False),
+        tools=tools.tools,
+        tool_choice=tools.choice,
+        parallel_tool_calls=tools.parallel,
+        reasoning=_reasoning(values.get("reasoning_effort")),
+        text=_text(values),
+        service_tier=service_tier_of(fields),
+        prompt_cache_key=values.get("prompt_cache_key") or None,
+        parameters=fields.parameters,
+        asked=fields.asked,
+        body=body,
+        affinity=values.get("prompt_cache_key") or values.get("user") or _affinity(items),
+    )
+
+
+def _check_stream_options(fields: Fields) -> None:
+    options = fields.values.get("stream_options", {})
+    for name in ("include_usage", "include_obfuscation"):
+        if options.get(name) is not None:
+            boolean(options[name], f"stream_options.{name}")
+    if options.get("include_obfuscation"):
+        ask(fields.asked, "stream_options.include_obfuscation", "stream_options.include_obfuscation")
+
+
+def _reasoning(effort: str | None) -> dict[str, Any] | None:
+    """Chat has no switch for `reasoning_content`: the summaries that fill it are always asked for."""
+    if effort is None:
+        return {"summary": "auto"}
+    return {"effort": effort} if effort == "none" else {"effort": effort, "summary": "auto"}
+
+
+def _text(values: Mapping[str, Any]) -> dict[str, Any] | None:
+    text: dict[str, Any] = {}
+    if "response_format" in values:
+        shape = _format(values["response_format"])
+        if shape is not None:
+            text["format"] = shape
+    if "verbosity" in values:
+        text["verbosity"] = values["verbosity"]
+    return text or None
+
+
+def _format(wanted: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The Responses form of `response_format`; None for plain text."""
+    kind = wanted.get("type")
+    if kind is None:
+        raise missing("response_format.type")
+    _FORMATS(kind, "response_format.type")
+    if kind != "json_schema":
+        return None if kind == "text" else {"type": kind}
+    param = "response_format.json_schema"
+    if wanted.get("json_schema") is None:
+        raise missing(param)
+    shape = object_(wanted["json_schema"], param)
+    if shape.get("schema") is None:
+        raise missing(f"{param}.schema")
+    name = shape.get("name")
+    found = {
+        "type": "json_schema",
+        "name": "response" if name is None else _format_name(name, f"{param}.name"),
+        "schema": object_(shape["schema"], f"{param}.schema"),
+    }
+    for member, check in (("description", string), ("strict", boolean)):
+        if shape.get(member) is not None:
+            found[member] = check(shape[member], f"{param}.{member}")
+    return found
+
+
+def _format_name(name: Any, param: str) -> str:
+    checked = _FORMAT_NAME(name, param)
+    if not checked:
+        raise wrong_value(param, "a name", name)
+    return str(checked)
+
+
+def _affinity(items: list[Item]) -> str:
+    """A hash of how the conversation began: up to its first user message, which no later turn changes."""
+    digest = blake2b(digest_size=16)
+    for item in items[:_AFFINITY_ITEMS]:
+        for text in _texts(item):
+            digest.update(b"%d\n%b" % (len(text), text[:_AFFINITY_CHARS].encode()))
+        if item.get("role") == "user":
+            break
+    return digest.hexdigest()
+
+
+def _texts(item: Item) -> Iterator[str]:
+    for part in item.get("content") or ():
+        yield next((value for name, value in part.items() if name != "type" and type(value) is str), "")

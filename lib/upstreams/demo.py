@@ -1,0 +1,117 @@
+"""The demo upstream: answers by itself, without network or account, so that a fresh gateway can be tried out.
+
+It is honest about being one: the text says so and quotes the caller. What it can honour it honours (tools, structured
+output, `max_output_tokens`, `stop`, verbosity, reasoning summaries); sampling parameters would have no effect, so they
+are not among the fields that it accepts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+
+from lib.canonical.build import Builder, usage
+from lib.canonical.events import Event
+from lib.canonical.request import CanonicalRequest
+from lib.types import Clock, Lease, Model, Window
+from lib.upstreams.demo_plan import Plan, input_tokens, plan, tokens
+
+_EFFORTS = ("none", "low", "medium", "high")
+_MODELS = (
+    Model("demo-mini", "Demo Mini", context_length=128_000, input_modalities=("text",), efforts=_EFFORTS),
+    Model("demo-large", "Demo Large", context_length=128_000, input_modalities=("text",), efforts=_EFFORTS),
+)
+
+
+class DemoUpstream:
+    """`lib.types.Upstream` without a network. Any model name is taken and reported back.
+
+    word_s: the pause before each word, in seconds; 0 for none. now: epoch seconds. new_id: a fresh random suffix for
+    each answer, out of `[A-Za-z0-9_-]`.
+    """
+
+    name = "demo"
+    accepts = frozenset(
+        {
+            *("model", "input", "stream", "instructions", "tools", "tool_choice", "parallel_tool_calls"),
+            *("reasoning", "text", "max_output_tokens", "stop"),
+        }
+    )
+
+    def __init__(
+        self,
+        *,
+        word_s: float = 0.015,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        now: Clock = time.time,
+        new_id: Callable[[], str] = lambda: secrets.token_hex(12),
+    ) -> None:
+        self._word_s = word_s
+        self._sleep = sleep
+        self._now = now
+        self._new_id = new_id
+
+    async def open(self, request: CanonicalRequest, lease: Lease, *, timeout_s: float) -> DemoAnswer:
+        """The answer begins at once. Raises InvalidRequest for a demanded tool that cannot be played."""
+        return DemoAnswer(self._batches(request, plan(request)))
+
+    async def models(self, lease: Lease) -> list[Model]:
+        return list(_MODELS)
+
+    async def _batches(self, request: CanonicalRequest, planned: Plan) -> AsyncGenerator[list[Event], None]:
+        answer_id = self._new_id()
+        builder = Builder(request, response_id=answer_id, created_at=self._now(), model=request.model or _MODELS[0].id)
+        yield builder.start()
+        budget = request.parameters.get("max_output_tokens")
+        spent = 0
+        for batch in itertools.islice(_words(builder, planned, answer_id), budget):
+            if self._word_s:
+                await self._sleep(self._word_s)
+            spent += 1
+            yield batch
+        thought = min(spent, len(tokens(planned.reasoning)))
+        counted = usage(input_tokens(request), spent, reasoning_tokens=thought)
+        cut = spent < _length(planned)
+        reason = "max_output_tokens" if cut else None
+        yield builder.finish(counted, reason=reason, completed_at=self._now())
+
+
+class DemoAnswer:
+    """`lib.types.Answer` over a generator of batches."""
+
+    windows: Sequence[Window] = ()
+
+    def __init__(self, batches: AsyncGenerator[list[Event], None]) -> None:
+        self._batches = batches
+
+    def __aiter__(self) -> AsyncGenerator[list[Event], None]:
+        return self._batches
+
+    async def aclose(self) -> None:
+        await self._batches.aclose()
+
+
+def _words(builder: Builder, planned: Plan, answer_id: str) -> Iterator[list[Event]]:
+    """One batch for each token, made when it is asked for."""
+    for word in tokens(planned.reasoning):
+        yield builder.reasoning(word)
+    for key, call in enumerate(planned.calls):
+        events = builder.call(key, call.name, call_id=f"call_{answer_id}{key}", custom=call.custom)
+        *words, last = tokens(call.text)
+        for word in words:
+            yield events + builder.arguments(key, word)
+            events = []
+        yield events + builder.arguments(key, last) + builder.close()
+    if not planned.calls:
+        for word in tokens(planned.text) or [""]:
+            yield builder.text(word)
+
+
+def _length(planned: Plan) -> int:
+    """How many tokens `_words` has."""
+    spoken = [planned.reasoning, *(call.text for call in planned.calls), planned.text]
+    counted = sum(len(tokens(text)) for text in spoken)
+    return counted + (not planned.calls and not tokens(planned.text))
