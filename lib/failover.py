@@ -14,7 +14,6 @@ raised. What a failure means is its verdict:
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from lib.canonical.events import COMPLETED, PREAMBLE, Event
@@ -61,17 +60,19 @@ class Failover:
     async def stream(self, request: CanonicalRequest, route: Route, trace: Trace) -> AsyncGenerator[list[Event], None]:
         """Batches of canonical events; the first one with events in it is the commit point, an empty one before it is
         a sign of life. Raises GatewayError. Close it (`aclose`) to let go of the upstream."""
-        state = _State(replace(request, model=route.model), self._now() + self._budget.total_s)
+        request = request if request.model == route.model else replace(request, model=route.model)
+        state = _State(request, self._now() + self._budget.total_s)
         while True:
             lease = await self._lease(state, route)
             trace.accounts.append(lease.account)
             attempt = _Attempt(lease, route.credentials, route.model)
             try:
                 timeout_s = max(0.001, min(self._budget.first_byte_s, state.deadline - self._now()))
-                await attempt.open(route, state.request, timeout_s)
-                async with aclosing(attempt.batches()) as batches:
-                    async for batch in batches:
-                        yield batch
+                async for batch in await attempt.open(route, state.request, timeout_s):
+                    if batch and batch[-1].type in COMPLETED:
+                        # The sandbox may freeze once the last bytes have left: nothing may remain to be done then.
+                        await attempt.report(None)
+                    yield batch if attempt.committed else attempt.admit(batch)
                 return
             except UpstreamError as error:
                 await attempt.report(error)
@@ -125,27 +126,20 @@ class _Attempt:
         self._credentials = credentials
         self._model = model
         self._answer: Answer | None = None
+        self._held: list[Event] = []
         self._reported = False
 
-    async def open(self, route: Route, request: CanonicalRequest, timeout_s: float) -> None:
+    async def open(self, route: Route, request: CanonicalRequest, timeout_s: float) -> Answer:
         self._answer = await route.upstream.open(request, self._lease, timeout_s=timeout_s)
+        return self._answer
 
-    async def batches(self) -> AsyncGenerator[list[Event], None]:
-        assert self._answer is not None
-        held: list[Event] = []
-        async for batch in self._answer:
-            if batch and batch[-1].type in COMPLETED:
-                # The sandbox may freeze once the last bytes have left: nothing may remain to be done then.
-                await self.report(None)
-            if self.committed:
-                yield batch
-                continue
-            held += batch
-            if all(event.type in PREAMBLE for event in batch):
-                yield []
-            else:
-                self.committed = True
-                yield held
+    def admit(self, batch: list[Event]) -> list[Event]:
+        """What may leave of a batch before the commit point: nothing, or all that was held back with it."""
+        self._held += batch
+        if all(event.type in PREAMBLE for event in batch):
+            return []
+        self.committed = True
+        return self._held
 
     async def report(self, error: UpstreamError | None) -> None:
         if not self._reported:

@@ -66,9 +66,9 @@ class Relay:
         route = await self._router.pick(request.model, caller)
         trace.model, trace.upstream = route.model, route.upstream.name
         headers = _ignored(request, route, strict)
-        renderer = dialect.renderer(
-            replace(request, model=request.model or route.model), response_id=self._new_id(), now=self._now()
-        )
+        if request.model is None:
+            request = replace(request, model=route.model)
+        renderer = dialect.renderer(request, response_id=self._new_id(), now=self._now())
         events = self._failover.stream(request, route, trace)
         if request.stream:
             stream = RelayStream(events, renderer, trace, self._now)
@@ -95,7 +95,8 @@ class RelayStream:
         self._renderer = renderer
         self._trace = trace
         self._now = now
-        self._first: list[Event] | None = None
+        self._first: list[Event] = []
+        self._is_open = False
         self._opening: asyncio.Task[list[Event]] | None = None
         self._ended = False
 
@@ -121,12 +122,20 @@ class RelayStream:
     async def __anext__(self) -> bytes:
         while not self._ended:
             try:
-                piece = await self._render(await self._next_batch())
+                batch = await (anext(self._events) if self._is_open else self._opened())
+                piece = b"".join(map(self._renderer.feed, batch))
+                if batch and batch[-1].type in COMPLETED:
+                    _note_usage(self._trace, batch[-1].fields["response"])
+                    piece += self._renderer.finish()
+                    # Everything is done before the last bytes leave: a sandbox may freeze right after them.
+                    await self.aclose()
             except GatewayError as error:
                 self._trace.error = error.code
                 piece = self._renderer.fail(error)
                 await self.aclose()
             if piece:
+                if self._trace.first_byte_at is None:
+                    self._trace.first_byte_at = self._now()
                 return piece
         raise StopAsyncIteration
 
@@ -139,26 +148,14 @@ class RelayStream:
             await asyncio.wait({task})
         await self._events.aclose()
 
-    async def _next_batch(self) -> list[Event]:
-        if self._opening is not None:
-            batch = await asyncio.shield(self._opening)
-            self._opening = None
-            return batch
-        if self._first is not None:
-            batch, self._first = self._first, None
-            return batch
-        return await anext(self._events)
-
-    async def _render(self, batch: list[Event]) -> bytes:
-        piece = b"".join(map(self._renderer.feed, batch))
-        if self._trace.first_byte_at is None and piece:
-            self._trace.first_byte_at = self._now()
-        if batch and batch[-1].type in COMPLETED:
-            _note_usage(self._trace, batch[-1].fields["response"])
-            piece += self._renderer.finish()
-            # Everything is done before the last bytes leave: a sandbox may freeze right after them.
-            await self.aclose()
-        return piece
+    async def _opened(self) -> list[Event]:
+        """The first output, which `open` has, or is still waited for."""
+        self._is_open = True
+        if self._opening is None:
+            return self._first
+        batch = await asyncio.shield(self._opening)
+        self._opening = None
+        return batch
 
 
 async def _first_output(events: AsyncGenerator[list[Event], None]) -> list[Event]:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from lib.canonical.request import Item
+from lib.errors import UpstreamError, Verdict
 
 COMPLETED = frozenset({"response.completed", "response.incomplete"})
 """Terminal events that end an answer well."""
@@ -50,9 +51,18 @@ class Event:
 
     @property
     def fields(self) -> Mapping[str, Any]:
+        """Raises UpstreamError when the data is no JSON."""
         if self._fields is None:
             assert self._data is not None
-            self._fields = msgspec.json.decode(self._data)
+            try:
+                self._fields = msgspec.json.decode(self._data)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise UpstreamError(
+                    "The upstream sent an event that is not JSON.",
+                    verdict=Verdict.SERVICE,
+                    code="upstream_bad_response",
+                    should_retry=True,
+                ) from error
         return self._fields
 
     def __repr__(self) -> str:
@@ -74,13 +84,16 @@ class Collector:
     def __init__(self) -> None:
         self._done: dict[int, Item] = {}
         self._added: dict[int, Item] = {}
-        self._pending: list[Event] = []
+        self._pending: list[bytes] = []
+        # Bytes and not events: there can be a hundred thousand, and the garbage collector walks along objects.
+        self.keep = self._pending.append
+        """Takes the JSON of an event that is known to be a delta: the same as `feed`, for hot paths."""
 
     def feed(self, event: Event) -> None:
         """Takes any event; keeps what the output may need."""
         kind = event.type
         if kind in _CONTENT:
-            self._pending.append(event)
+            self.keep(event.data)
         elif kind == "response.output_item.done":
             self._finished(event.fields)
         elif kind == "response.output_item.added":
@@ -93,13 +106,14 @@ class Collector:
         own = terminal.get("output")
         items = self._with_terminal(own if isinstance(own, list) else [])
         drafts = {index: _Draft(item) for index, item in self._added.items() if index not in items}
-        for event in self._pending:
-            index = _output_index(event)
+        for data in self._pending:
+            index = _output_index(data)
             if index in items:
                 continue
             if index not in drafts:
                 drafts[index] = _Draft(None)
-            drafts[index].feed(event.type, event.fields)
+            fields = Event("", data).fields
+            drafts[index].feed(fields["type"], fields)
         status = "completed" if terminal.get("status") == "completed" else "incomplete"
         for index, draft in drafts.items():
             drafted = draft.item(index, status)
@@ -114,8 +128,11 @@ class Collector:
         index = self._place(fields, item)
         self._done[index] = item
         self._added.pop(index, None)
-        # What is left belongs to items that run at the same time, or were never announced.
-        self._pending = [event for event in self._pending if _output_index(event) not in self._done]
+        # What is left belongs to items that run at the same time, or were never announced. The search for the usual
+        # spelling costs a tenth of the regular expression.
+        usual = b'"output_index":%d,' % index
+        rest = [data for data in self._pending if usual not in data]
+        self._pending[:] = [data for data in rest if _output_index(data) not in self._done]
 
     def _place(self, fields: Mapping[str, Any], item: Item) -> int:
         index = fields.get("output_index")
@@ -214,12 +231,10 @@ def _identity(item: Item) -> tuple[Any, Any] | None:
     return (item.get("type"), name) if isinstance(name, str) else None
 
 
-def _output_index(event: Event) -> int:
+def _output_index(data: bytes) -> int:
     """The index, without decoding: no JSON string can hold this key's bytes, because its quotes would be escaped."""
-    if event._data is not None and event._fields is None:
-        match = _OUTPUT_INDEX.search(event._data)
-        return int(match[1]) if match else 0
-    return _number(event.fields.get("output_index"))
+    match = _OUTPUT_INDEX.search(data)
+    return int(match[1]) if match else 0
 
 
 def _number(index: Any) -> int:

@@ -6,7 +6,7 @@ error it is.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -113,48 +113,55 @@ class CodexAnswer:
     def __init__(self, http: HttpAnswer, names: Names, *, max_event_bytes: int, now: Clock) -> None:
         self.windows: list[Window] = codex_limits.from_headers(http.headers, now())
         self._http = http
+        self._chunks = http.chunks()
+        self._is_begun = False
+        self._is_flushed = False
         self._now = now
         self._decoder = Decoder(max_event_bytes)
         self._events = CodexEvents(names, now=now, add_windows=self.windows.extend)
 
     def __aiter__(self) -> AsyncIterator[list[Event]]:
-        return self._batches()
+        return self
 
-    async def _batches(self) -> AsyncGenerator[list[Event], None]:
-        events, decoder = self._events, self._decoder
+    async def __anext__(self) -> list[Event]:
+        # An iterator and not a generator: it is a layer less for each token, and leaves nothing suspended.
+        events = self._events
+        if events.ended:
+            raise StopAsyncIteration
         try:
-            async for chunk in self._chunks():
-                yield events.take(decoder.feed(chunk))
-                if events.ended:
-                    return
-            last = events.take_last(decoder.flush())
+            chunk = await anext(self._chunks, None) if self._is_begun else await self._first_chunk()
+            if chunk is not None:
+                return events.take(self._decoder.feed(chunk))
+            if self._is_flushed:
+                raise _ended_early(events.seen_any)
+            self._is_flushed = True
+            return events.take_last(self._decoder.flush())
         except FrameTooLarge as error:
             raise UpstreamError(
                 f"The upstream sent {error}.", verdict=Verdict.SERVICE, code="upstream_bad_response"
             ) from error
-        yield last
-        if not events.ended:
-            raise _ended_early(events.seen_any)
 
-    async def aclose(self) -> None:
-        await self._http.aclose()
-
-    async def _chunks(self) -> AsyncIterator[bytes]:
-        """The pieces of the stream. What it is, status and first byte say; the content type may be missing."""
+    async def _first_chunk(self) -> bytes | None:
+        """The beginning of the stream, None if there is none. Status and first byte tell what this is; the content type
+        may be missing."""
         if self._http.status != 200:
             raise await _refusal(self._http, self.windows, self._now())
-        head: bytes | None = b""
-        async for chunk in self._http.chunks():
-            if head is not None:
-                chunk = head + chunk
-                first = chunk.lstrip()[:1]
-                if not first:
-                    head = chunk
-                    continue
-                if first in b"{[<":
-                    raise await _refusal(self._http, self.windows, self._now(), head=chunk)
-                head = None
-            yield chunk
+        head = b""
+        async for chunk in self._chunks:
+            head += chunk
+            first = head.lstrip()[:1]
+            if first and first in b"{[<":
+                raise await _refusal(self._http, self.windows, self._now(), head=head)
+            if first:
+                self._is_begun = True
+                return head
+        return head or None
+
+    async def aclose(self) -> None:
+        if self._events.ended:
+            await self._http.release()
+        else:
+            await self._http.aclose()
 
 
 async def _refusal(answer: HttpAnswer, windows: Sequence[Window], now: float, head: bytes = b"") -> UpstreamError:

@@ -43,17 +43,16 @@ class CodexEvents:
         self._add_windows = add_windows
         self._windows: list[Window] = []
         self._collector = Collector()
-        self._collect = self._collector.feed
 
     def take(self, frames: list[Frame]) -> list[Event]:
         """The events of these frames. Raises UpstreamError for a failure event or data that is no JSON object."""
         events = []
+        keep = self._collector.keep
         for name, data in frames:
             delta = _DELTAS.get(name)
             if delta is not None and data.startswith(delta[1]):
-                event = Event(delta[0], data)
-                self._collect(event)
-                events.append(event)
+                keep(data)
+                events.append(Event(delta[0], data))
                 continue
             canonical = self._canonical(name, data)
             if canonical is None:
@@ -77,7 +76,7 @@ class CodexEvents:
         if kind.endswith((".delta", ".done", ".added")) and kind.startswith("response."):
             if kind in ("response.output_item.added", "response.output_item.done"):
                 event = self._restored(event)
-            self._collect(event)
+            self._collector.feed(event)
             return event
         if kind in ("error", "response.failed"):
             raise codex_errors.from_event(event.fields, self._windows, self._now())

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _HIGH_WATER = 256 * 1024
 """Bytes of body that may wait for a slow reader before the socket is no longer read; one read may come on top."""
 _LOW_WATER = 64 * 1024
+_MAX_DRAINED = 64 * 1024
+_DRAIN_S = 0.5
+"""How much of a rest, and for how long, is read for the sake of the connection."""
 _MAX_BARE = 64 * 1024
 """Bytes in a row that bring no body: headers, chunk extensions, trailers."""
 
@@ -62,6 +65,8 @@ class Exchange(httpx.AsyncByteStream):
         self._buffered = 0
         self._bare = 0
         self._pieces: list[bytes] = []
+        self._drained: int | None = None
+        """Bytes thrown away since the reader left; None while it reads."""
         self._whole = False
         self._keep_alive = False
         self._error: httpx.TransportError | None = None
@@ -115,15 +120,29 @@ class Exchange(httpx.AsyncByteStream):
         self._chunks.clear()
         self.fail(httpx.ReadError("the answer was closed by its reader"))
 
+    def drain(self) -> None:
+        """The reader has all it needs. A rest that ends soon is thrown away and its connection kept; waiting for it
+        takes no task, so nothing is left behind when the process is frozen."""
+        if self._phase is not Phase.STREAMING:
+            self.close()
+            return
+        self._chunks.clear()
+        self._drained = 0
+        self._connection.resume()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(_DRAIN_S, self.close)
+
     async def aclose(self) -> None:
-        self.close()
+        if self._drained is None:
+            self.close()
 
     # -- for the connection
 
     def feed(self, data: bytes) -> None:
         """What one read brought."""
         self.answered = True
-        error = None
+        error: httpx.TransportError | None = None
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
@@ -134,9 +153,9 @@ class Exchange(httpx.AsyncByteStream):
         if self._pieces:
             self._deliver()
         elif not self._whole:
-            self._bare += len(data)
-            if self._bare > _MAX_BARE:
-                error = error or httpx.RemoteProtocolError("too many headers")
+            error = self._count_bare(len(data)) or error
+        if self._phase is Phase.ENDED:
+            return  # there was too much to drain
         if self._whole:
             self._end()
         elif error is not None:
@@ -205,11 +224,20 @@ class Exchange(httpx.AsyncByteStream):
         self._bare = 0
         if self._bodiless:
             return
+        if self._drained is not None:
+            self._drained += len(chunk)
+            if self._drained > _MAX_DRAINED:
+                self.close()
+            return
         self._chunks.append(chunk)
         self._buffered += len(chunk)
         if self._buffered >= _HIGH_WATER:
             self._connection.pause()
         self._wake()
+
+    def _count_bare(self, size: int) -> httpx.TransportError | None:
+        self._bare += size
+        return httpx.RemoteProtocolError("too many headers") if self._bare > _MAX_BARE else None
 
     def _until_close(self) -> bool:
         """Whether the body ends with the connection (RFC 9112, 6.3)."""
@@ -230,15 +258,13 @@ class Exchange(httpx.AsyncByteStream):
         self._connection.done(reusable=self._keep_alive and self._error is None)
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
-    async def _wait(self) -> None:
+    def _wait(self) -> asyncio.Future[None]:
         self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def _enter(self, phase: Phase, limit: float | None) -> None:
         self._phase = phase

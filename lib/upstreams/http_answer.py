@@ -12,7 +12,7 @@ import httpx
 
 from lib.errors import UpstreamError, Verdict
 from lib.upstreams.compression import Decompressor, UnknownEncoding, decompressor
-from lib.upstreams.exchange import CutOff
+from lib.upstreams.exchange import CutOff, Exchange
 
 
 class HttpAnswer:
@@ -51,6 +51,13 @@ class HttpAnswer:
     async def aclose(self) -> None:
         """Close it; if there is more to come, the connection goes too. May be called at any time, and again."""
         await self._body.aclose()
+
+    async def release(self) -> None:
+        """Close it after all that matters was read: the connection is kept if the body ends soon."""
+        if isinstance(self._body, Exchange):
+            self._body.drain()
+        else:
+            await self._body.aclose()
 
 
 class _Chunks:

@@ -150,7 +150,8 @@ class _Outgoing:
         """The answer to HEAD: what GET would say, without the body."""
         self._head_only = True
 
-    async def __call__(self, message: Message) -> None:
+    def __call__(self, message: Message) -> Awaitable[None]:
+        """Not a coroutine function: the server's own coroutine is handed on, which saves one for each piece."""
         trace = self._trace
         if message["type"] == "http.response.start":
             trace.status = message["status"]
@@ -163,7 +164,7 @@ class _Outgoing:
             ]
         elif self._head_only:
             message["body"] = b""
-        await self._send(message)
+        return self._send(message)
 
     async def fail(self, error: GatewayError) -> None:
         """Answer with an error, unless an answer has begun: then the server breaks it off."""

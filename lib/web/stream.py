@@ -122,8 +122,7 @@ class EventStream:
             await self._send(message)
         except OSError as error:
             raise ClientGone from error
-        finally:
-            self._sending = False
+        self._sending = False
         self._sent_at = self._loop.time()
 
     def _fill(self) -> None:

@@ -11,9 +11,10 @@ import httpx
 import pytest
 import uvloop
 
+from lib.upstreams.exchange import Exchange
 from lib.upstreams.transport import DirectTransport, tls_context
 from tests.fakes.certificates import Authority
-from tests.fakes.raw_server import STREAM_HEAD, End, RawServer, chunk, ok
+from tests.fakes.raw_server import STREAM_HEAD, End, RawServer, Step, chunk, ok
 from tests.fakes.serving import LoopThread, loopback_socket
 from tests.upstreams.test_exchange import LONG, read, request
 
@@ -270,5 +271,49 @@ def test_closing_the_transport_ends_what_is_in_use() -> None:
             with pytest.raises(httpx.RemoteProtocolError):
                 await task
             await asyncio.wait_for(server.left_early.wait(), 1)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("rest", "connections"),
+    [
+        ([0.05, chunk(b"trailing bytes"), chunk(b"")], 1),
+        ([0.05, chunk(b"x" * 100_000), chunk(b"")], 2),
+        ([End.HANG], 2),
+    ],
+    ids=["ends soon", "too much", "stays open"],
+)
+def test_a_connection_outlives_an_answer_whose_rest_ends_soon(rest: list[Step], connections: int) -> None:
+    async def main() -> None:
+        script: list[Step] = [STREAM_HEAD + chunk(b"all that matters"), *rest]
+        async with RawServer(script, [ok(b"fine")]) as server:
+            transport = DirectTransport()
+            response = await transport.handle_async_request(request(server.url))
+            exchange = response.stream
+            assert isinstance(exchange, Exchange)
+            assert await anext(aiter(exchange)) == b"all that matters"
+            exchange.drain()
+            await exchange.aclose()
+            await asyncio.sleep(0.15)
+            assert await fetch(transport, server.url) == b"fine"
+            assert server.connections == connections
+            await transport.aclose()
+
+    asyncio.run(main())
+
+
+def test_a_rest_that_does_not_end_is_given_up() -> None:
+    async def main() -> None:
+        async with RawServer([STREAM_HEAD + chunk(b"all that matters"), End.HANG]) as server:
+            transport = DirectTransport()
+            response = await transport.handle_async_request(request(server.url))
+            exchange = response.stream
+            assert isinstance(exchange, Exchange)
+            await anext(aiter(exchange))
+            exchange.drain()
+            await asyncio.sleep(0.7)
+            assert server.left_early.is_set()
+            await transport.aclose()
 
     asyncio.run(main())
