@@ -27,16 +27,17 @@ PREAMBLE = frozenset({"response.created", "response.in_progress", "response.queu
 """Events before any output: until the first other one, another account may still take over."""
 
 
-class Event:
+class Event(msgspec.Struct, gc=False, repr_omit_defaults=True):
     """One Responses stream event. `data` is its JSON, `fields` its members; each is made from the other on demand,
-    so that an event which is only passed on is never decoded. Treat `fields` as read-only."""
+    so that an event which is only passed on is never decoded. Treat `fields` as read-only.
 
-    __slots__ = ("_data", "_fields", "type")
+    A Struct, because one is made for each token: it costs a fifth of a plain object, and the collector of garbage has
+    no work with it."""
 
-    def __init__(self, type: str, data: bytes | None = None, fields: Mapping[str, Any] | None = None) -> None:
-        self.type = type
-        self._data = data
-        self._fields = fields
+    type: str
+    raw: bytes | None = None
+    """The JSON as it came; None for an event made here. On hot paths, `event.raw or event.data`."""
+    decoded: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Event:
@@ -45,17 +46,17 @@ class Event:
 
     @property
     def data(self) -> bytes:
-        if self._data is None:
-            self._data = msgspec.json.encode(self._fields)
-        return self._data
+        if self.raw is None:
+            self.raw = msgspec.json.encode(self.decoded)
+        return self.raw
 
     @property
     def fields(self) -> Mapping[str, Any]:
         """Raises UpstreamError when the data is no JSON."""
-        if self._fields is None:
-            assert self._data is not None
+        if self.decoded is None:
+            assert self.raw is not None
             try:
-                self._fields = msgspec.json.decode(self._data)
+                self.decoded = msgspec.json.decode(self.raw)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise UpstreamError(
                     "The upstream sent an event that is not JSON.",
@@ -63,7 +64,7 @@ class Event:
                     code="upstream_bad_response",
                     should_retry=True,
                 ) from error
-        return self._fields
+        return self.decoded
 
     def __repr__(self) -> str:
         return f"Event({self.type})"

@@ -64,6 +64,7 @@ class _Piece(msgspec.Struct):
         return (self.output_index or 0, self.content_index)
 
 
+_TEXT = "response.output_text.delta"
 _decode_text = msgspec.json.Decoder(_TextDelta).decode
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """No JSON, no UTF-8, nested without end; a member of the wrong type is a DecodeError too."""
@@ -98,11 +99,16 @@ class ChatRenderer:
 
     def feed(self, event: Event) -> bytes:
         """Raises UpstreamError for an event whose members are of the wrong type."""
-        feed = _FEEDS.get(event.type)
-        if feed is None or self._is_ended:
-            return b""
         try:
-            return feed(self, event)
+            if event.type == _TEXT and not self._is_ended:  # nearly all events: no further call
+                piece = _decode_text(event.raw or event.data)
+                delta = piece.delta
+                if (piece.output_index, piece.content_index) != self._text_at or not delta:
+                    return self._begin_text((piece.output_index, piece.content_index), delta) if delta else b""
+                self._chars += len(delta)
+                return self._chunks.text_head + encode(delta) + self._chunks.text_tail
+            feed = _FEEDS.get(event.type)
+            return feed(self, event) if feed is not None and not self._is_ended else b""
         except _UNREADABLE as error:
             raise malformed() from error
 
@@ -117,17 +123,6 @@ class ChatRenderer:
         return completion(self._request, response, id=self._id, now=self._now)
 
     # --- Text -------------------------------------------------------------------------------------------------------
-
-    def _on_text_delta(self, event: Event) -> bytes:
-        piece = _decode_text(event.data)
-        delta = piece.delta
-        if not delta:
-            return b""
-        at = (piece.output_index, piece.content_index)
-        if at != self._text_at:
-            return self._begin_text(at, delta)
-        self._chars += len(delta)
-        return self._chunks.text_head + encode(delta) + self._chunks.text_tail
 
     def _begin_text(self, at: At, text: str) -> bytes:
         self._text_at = at
@@ -261,7 +256,6 @@ def _response_of(event: Event) -> Mapping[str, Any]:
 
 _FEEDS: Mapping[str, Callable[[ChatRenderer, Event], bytes]] = {
     "response.created": ChatRenderer._on_created,
-    "response.output_text.delta": ChatRenderer._on_text_delta,
     "response.output_text.done": ChatRenderer._on_text_done,
     "response.output_text.annotation.added": ChatRenderer._on_annotation,
     "response.refusal.delta": ChatRenderer._on_refusal,
@@ -279,4 +273,4 @@ _FEEDS: Mapping[str, Callable[[ChatRenderer, Event], bytes]] = {
     "response.completed": ChatRenderer._on_terminal,
     "response.incomplete": ChatRenderer._on_terminal,
 }
-"""Event type → what it adds to the answer; every other event adds nothing to a chat."""
+"""Event type → what it adds to the answer; every other event but a text delta adds nothing to a chat."""

@@ -93,7 +93,8 @@ class Exchange(httpx.AsyncByteStream):
         while not self.status:
             if self._error is not None:
                 raise self._error
-            await self._wait()
+            self._waiter = self._loop.create_future()
+            await self._waiter
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -104,8 +105,9 @@ class Exchange(httpx.AsyncByteStream):
                 raise self._error
             if self._whole:
                 raise StopAsyncIteration
+            waiter = self._waiter = self._loop.create_future()
             try:
-                await self._wait()
+                await waiter
             except asyncio.CancelledError:
                 self.close()
                 raise
@@ -261,10 +263,6 @@ class Exchange(httpx.AsyncByteStream):
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
-
-    def _wait(self) -> asyncio.Future[None]:
-        self._waiter = self._loop.create_future()
-        return self._waiter
 
     def _enter(self, phase: Phase, limit: float | None) -> None:
         self._phase = phase

@@ -106,8 +106,16 @@ class EventStream:
     async def _body(self) -> None:
         try:
             async for chunk in self._stream:
-                if chunk:
-                    await self._put({"type": "http.response.body", "body": chunk, "more_body": True})
+                if self._keeper is not None:
+                    await self._kept()
+                # As `_put` does, but without its call: this is the way of every token.
+                self._sending = True
+                try:
+                    await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+                except OSError as error:
+                    raise ClientGone from error
+                self._sending = False
+                self._sent_at = self._loop.time()
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - the head is out: all that is left is to end the body
@@ -115,8 +123,7 @@ class EventStream:
 
     async def _put(self, message: dict[str, object]) -> None:
         if self._keeper is not None:
-            await asyncio.wait({self._keeper})
-            self._keeper = None
+            await self._kept()
         self._sending = True
         try:
             await self._send(message)
@@ -124,6 +131,12 @@ class EventStream:
             raise ClientGone from error
         self._sending = False
         self._sent_at = self._loop.time()
+
+    async def _kept(self) -> None:
+        """Never two messages at once: waits for the keep-alive that is being sent."""
+        if self._keeper is not None:
+            await asyncio.wait({self._keeper})
+            self._keeper = None
 
     def _fill(self) -> None:
         """The timer's callback: starts a keep-alive if it is time for one, and sets the timer again."""

@@ -179,7 +179,7 @@ def test_text_of_finished_items_is_neither_kept_nor_decoded() -> None:
     collector = Collector()
     for each in (added(EMPTY_MESSAGE, 0), delta, done(message("Hello"), 0)):
         collector.feed(each)
-    assert delta._fields is None
+    assert delta.decoded is None
     assert collector._pending == []
 
 

@@ -83,7 +83,7 @@ def test_complete_event_passes_byte_for_byte_and_undecoded() -> None:
     making, fresh = renderer(), [Event(each.type, each.data) for each in events]
     for each in fresh:
         making.feed(each)
-    assert all(each._fields is None for each in fresh if each.type == "response.output_text.delta")
+    assert all(each.decoded is None for each in fresh if each.type == "response.output_text.delta")
 
 
 @pytest.mark.parametrize(
