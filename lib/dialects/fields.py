@@ -150,6 +150,8 @@ def ask(asked: dict[str, str], canonical: str, name: str) -> None:
 
 
 def _name_unknown(names: list[str], rows: Table, asked: dict[str, str]) -> None:
+    if not names:
+        return
     if len(names) > MAX_UNKNOWN_FIELDS:
         raise InvalidRequest(
             f"The request has {len(names)} unknown parameters; at most {MAX_UNKNOWN_FIELDS} are ignored.",

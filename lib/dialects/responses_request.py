@@ -76,7 +76,7 @@ FIELDS: Table = table(
         treatment=_REFUSED,
         reason="it belongs to Chat Completions. Send the conversation in 'input', or POST to /v1/chat/completions.",
     ),
-    Field("metadata", string_map, neutral=({},), treatment=_PASSED),
+    Field("metadata", string_map),
     Field("moderation", object_, treatment=_PASSED),
     Field("parallel_tool_calls", boolean, "parallel_tool_calls", (True,)),
     Field("previous_response_id", anything, treatment=_REFUSED, reason=_STATELESS),
@@ -99,7 +99,8 @@ FIELDS: Table = table(
     Field("truncation", one_of("auto", "disabled"), neutral=("disabled",), treatment=_PASSED),
     Field("user", _IDENTIFIER, neutral=("",), treatment=_PASSED),
 )
-"""`user` is passed and also keeps a conversation on one account; the renderer serves `include_obfuscation`."""
+"""`user` is passed and also keeps a conversation on one account; the renderer echoes `metadata` and serves
+`include_obfuscation`."""
 
 _AFFINITY_ITEMS = 16
 _AFFINITY_CHARS = 4096

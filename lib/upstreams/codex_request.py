@@ -7,8 +7,8 @@ Built from an allow-list, never by copying the caller's body: the backend refuse
 from __future__ import annotations
 
 import re
-import uuid
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 from lib.canonical.request import CanonicalRequest, Tool
@@ -40,8 +40,6 @@ _REASONING = "reasoning.encrypted_content"
 _UNAVAILABLE_TOOLS = ("code_interpreter", "file_search", "computer_use", "mcp")
 _TIERS = {"priority": "priority", "fast": "priority"}
 _PLAIN_KEY = re.compile(r"[!-~]{1,64}")
-_CACHE_KEYS = uuid.UUID("6f0a4a52-63b5-5c0b-9a0e-8d5b0c6f2f11")
-"""Namespace of cache keys derived from a conversation; any fixed UUID does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ def _cache_key(request: CanonicalRequest) -> str:
     key = request.prompt_cache_key
     if key is not None and _PLAIN_KEY.fullmatch(key):
         return key
-    return str(uuid.uuid5(_CACHE_KEYS, key or request.affinity))
+    return blake2b((key or request.affinity).encode(), digest_size=16).hexdigest()
 
 
 def _input_text(text: str) -> dict[str, Any]:

@@ -55,7 +55,6 @@ PASSED = {
     "image": {"context_compression": "auto"},
     "max_output_tokens": 5,
     "max_tool_calls": 5,
-    "metadata": {"a": "b"},
     "moderation": {"model": "m"},
     "prompt_cache_options": {"mode": "implicit"},
     "prompt_cache_retention": "24h",
