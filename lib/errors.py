@@ -117,13 +117,16 @@ class Verdict(enum.Enum):
     REASONING = "reasoning"  # encrypted reasoning of another account: once more without it
 
 
+_WORTH_A_RETRY = frozenset({Verdict.UNREACHABLE, Verdict.SERVICE, Verdict.CHALLENGE, Verdict.LIMIT})
+
+
 class UpstreamError(GatewayError):
-    """The upstream refused, failed or broke off."""
+    """The upstream refused, failed or broke off. Unless told otherwise, the verdict says whether to try again."""
 
     status = 502
     type = "server_error"
     code = "upstream_error"
 
     def __init__(self, message: str, *, verdict: Verdict, **fields: Any) -> None:
-        super().__init__(message, **fields)
+        super().__init__(message, **{"should_retry": verdict in _WORTH_A_RETRY, **fields})
         self.verdict = verdict

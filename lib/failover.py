@@ -13,6 +13,7 @@ raised. What a failure means is its verdict:
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -48,6 +49,8 @@ class _State:
     lease: Lease | None = None
     """Set when the next attempt stays on its account."""
     last_error: UpstreamError | None = None
+    refused: list[str] = field(default_factory=list)
+    """The accounts whose tokens the upstream did not take."""
 
 
 class Failover:
@@ -79,22 +82,28 @@ class Failover:
                 if attempt.committed:
                     raise
                 self._settle(state, lease, error)
+            except (GeneratorExit, asyncio.CancelledError):
+                if attempt.committed:  # the caller left in mid-answer: the account did its part
+                    await attempt.report(None)
+                raise
             finally:
                 await attempt.close()
 
     async def _lease(self, state: _State, route: Route) -> Lease:
+        error = state.last_error
+        if error is not None and self._now() >= state.deadline:
+            raise _final(state)
         if state.lease is not None:
             lease, state.lease = state.lease, None
             return lease
-        error = state.last_error
-        if error is not None and (len(state.tried) >= self._budget.max_accounts or self._now() >= state.deadline):
-            raise _final(error)
+        if error is not None and len(state.tried) >= self._budget.max_accounts:
+            raise _final(state)
         try:
             lease = await route.credentials.lease(
                 affinity=state.request.affinity, model=state.request.model, tried=state.tried
             )
         except PoolExhausted as exhausted:
-            raise _final(error, exhausted) from error
+            raise _final(state, exhausted) from error
         if state.tried:
             state.request = without_reasoning(state.request)
         state.tried.append(lease.account)
@@ -106,6 +115,8 @@ class Failover:
         state.last_error = error
         if verdict is Verdict.REQUEST:
             raise error
+        if verdict is Verdict.ACCOUNT:
+            state.refused.append(lease.account)
         if verdict in (Verdict.UNREACHABLE, Verdict.REASONING) and verdict not in state.repeated:
             state.repeated.add(verdict)
             state.lease = lease
@@ -150,17 +161,35 @@ class _Attempt:
     async def close(self) -> None:
         if self._answer is not None:
             await self._answer.aclose()
-        if self.committed:  # the caller left in mid-answer: the account did its part
-            await self.report(None)
 
 
-def _final(error: UpstreamError | None, exhausted: PoolExhausted | None = None) -> GatewayError:
-    """The one failure that the caller sees, of all that happened."""
+def _final(state: _State, exhausted: PoolExhausted | None = None) -> GatewayError:
+    """The one failure that the caller sees, of all that happened.
+
+    The pool knows more than the last attempt about what all accounts have in common: how long they rest, which were
+    refused. An upstream's own words about a token are for its owner, and the caller of a pool is not that.
+    """
+    error = state.last_error
     if error is None:
         assert exhausted is not None
         return exhausted
-    # Where both speak of the same, the pool knows more: the smallest wait, every refused slot.
-    told = exhausted if exhausted is not None and exhausted.status == error.status else error
+    told: GatewayError = error
+    if error.verdict in (Verdict.LIMIT, Verdict.ACCOUNT):
+        if exhausted is not None and exhausted.status in (401, 429):
+            told = exhausted
+        elif error.verdict is Verdict.ACCOUNT:
+            told = _refused(state.refused, error)
     if told.retry_after_s is not None and told.retry_after_s > _LONG_WAIT_S:
         told.should_retry = False
     return told
+
+
+def _refused(accounts: list[str], error: UpstreamError) -> GatewayError:
+    slots = ", ".join(name.partition("-")[0] for name in accounts)
+    return GatewayError(
+        f"The upstream refused the access token ({slots}): {error.code}. Replace it.",
+        status=401,
+        type="invalid_request_error",
+        code=error.code,
+        should_retry=False,
+    )

@@ -121,18 +121,21 @@ class RelayStream:
 
     async def __anext__(self) -> bytes:
         while not self._ended:
+            pieces: list[bytes] = []
             try:
                 batch = await (anext(self._events) if self._is_open else self._opened())
-                piece = b"".join(map(self._renderer.feed, batch))
+                pieces.extend(map(self._renderer.feed, batch))
                 if batch and batch[-1].type in COMPLETED:
                     _note_usage(self._trace, batch[-1].fields["response"])
-                    piece += self._renderer.finish()
+                    pieces.append(self._renderer.finish())
                     # Everything is done before the last bytes leave: a sandbox may freeze right after them.
                     await self.aclose()
-            except GatewayError as error:
-                self._trace.error = error.code
-                piece = self._renderer.fail(error)
+            except StopAsyncIteration:
+                raise
+            except Exception as error:  # noqa: BLE001 - a stream that breaks must say so, whatever broke it
+                pieces.append(self._failed(error))
                 await self.aclose()
+            piece = b"".join(pieces)
             if piece:
                 if self._trace.first_byte_at is None:
                     self._trace.first_byte_at = self._now()
@@ -147,6 +150,14 @@ class RelayStream:
             task.cancel()
             await asyncio.wait({task})
         await self._events.aclose()
+
+    def _failed(self, error: Exception) -> bytes:
+        """The end of the stream in the dialect's words; events that were rendered before it stay."""
+        if not isinstance(error, GatewayError):
+            self._trace.failure = error
+            error = GatewayError("The gateway met an internal error.", code="internal_error")
+        self._trace.error = error.code
+        return self._renderer.fail(error)
 
     async def _opened(self) -> list[Event]:
         """The first output, which `open` has, or is still waited for."""
@@ -175,7 +186,8 @@ async def _collect(events: AsyncGenerator[list[Event], None]) -> Mapping[str, An
 
 def _ignored(request: CanonicalRequest, route: Route, strict: bool) -> dict[str, str]:
     """The reply header that names what the upstream does not take. Raises InvalidRequest when the caller is strict."""
-    names = sorted({name for field, name in request.asked.items() if field not in route.upstream.accepts})
+    asked = (names for field, names in request.asked.items() if field not in route.upstream.accepts)
+    names = sorted({name for joined in asked for name in joined.split(", ")})
     if not names:
         return {}
     if strict:

@@ -165,6 +165,8 @@ class Trace:
     """One entry for each attempt."""
     status: int = 0
     error: str | None = None
+    failure: Exception | None = None
+    """An exception that nobody expected, when the answer had begun and could only say so."""
     first_byte_at: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None

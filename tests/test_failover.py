@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from lib.canonical.events import Event
 from lib.canonical.request import CanonicalRequest
-from lib.errors import GatewayError, InvalidRequest, UpstreamError, Verdict
+from lib.errors import GatewayError, InvalidRequest, PoolExhausted, UpstreamError, Verdict
 from lib.failover import Budget, Failover
-from lib.types import Route, Trace, Window
+from lib.types import Lease, Route, Trace, Window
 from tests.fakes.scripted import (
     ADDED,
     CREATED,
@@ -201,3 +202,35 @@ def test_a_request_the_upstream_cannot_take_tells_nothing_of_the_account() -> No
 
     _, error, credentials, _ = run(Refusing())
     assert isinstance(error, InvalidRequest) and credentials.reports == []
+
+
+def test_resting_accounts_speak_before_refused_ones() -> None:
+    limited, refused = failure(Verdict.LIMIT, status=429), failure(Verdict.ACCOUNT, status=401, code="token_expired")
+    for order in ((limited, refused), (refused, limited)):
+        error = run(ScriptedUpstream(*order), ScriptedCredentials(2))[1]
+        assert error is not None and (error.status, error.retry_after_s) == (429, 7)
+
+
+def test_refused_tokens_are_named_by_slot_and_not_in_the_upstreams_words() -> None:
+    refused = failure(Verdict.ACCOUNT, status=401, code="token_expired")
+    error = run(ScriptedUpstream(refused, refused, refused))[1]
+    assert error is not None and (error.status, error.code) == (401, "token_expired")
+    assert "a1, a2, a3" in error.message and "it failed" not in error.message
+
+
+def test_a_broken_upstream_is_not_hidden_behind_an_empty_pool() -> None:
+    class Single(ScriptedCredentials):
+        async def lease(self, **asked: Any) -> Lease:
+            if asked["tried"]:
+                raise PoolExhausted("No other account is left to try.", code="no_account_left")
+            return await super().lease(**asked)
+
+    error = run(ScriptedUpstream(failure(Verdict.CHALLENGE, status=503, code="upstream_challenge")), Single())[1]
+    assert error is not None and (error.code, error.should_retry) == ("upstream_challenge", True)
+
+
+def test_a_second_try_on_the_same_account_keeps_to_the_budget_too() -> None:
+    clock = iter([0.0, 0.0, 50.0])
+    upstream = ScriptedUpstream(failure(Verdict.UNREACHABLE), good())
+    _, error, _, _ = run(upstream, budget=Budget(total_s=40), now=lambda: next(clock))
+    assert isinstance(error, UpstreamError) and len(upstream.requests) == 1

@@ -205,3 +205,23 @@ def test_the_renderer_knows_the_model_that_was_asked_for() -> None:
 
 def test_accounts_are_counted_by_the_pool() -> None:
     assert relay_over(ScriptedUpstream()).accounts() == (2, 1)
+
+
+class BrokenRenderer(PlainRenderer):
+    def feed(self, event: Event) -> bytes:
+        if event.type == "response.output_text.delta":
+            raise TypeError("a defect")
+        return super().feed(event)
+
+
+class BrokenDialect(PlainDialect):
+    def renderer(self, request: CanonicalRequest, *, response_id: str, now: float) -> PlainRenderer:
+        return BrokenRenderer()
+
+
+def test_a_defect_never_looks_like_a_good_end() -> None:
+    upstream = ScriptedUpstream(good())
+    _, data, trace = ask(relay_over(upstream), BrokenDialect(), stream=True)
+    assert data == b"created\noutput_item.added\nFAIL internal_error\n"
+    assert trace.error == "internal_error" and isinstance(trace.failure, TypeError)
+    assert upstream.answers[0].closed

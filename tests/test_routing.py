@@ -64,7 +64,7 @@ def test_the_catalogue_is_kept_for_a_while() -> None:
     pooled = ScriptedUpstream()
     made, clock = router(pooled)
     names = [[model.id for model, _ in asyncio.run(made.models(KEY))] for _ in range(3)]
-    assert names == [["m-best", "m-other"]] * 3 and pooled.catalogue_calls == 1
+    assert names == [["m-best", "m-hidden", "m-other"]] * 3 and pooled.catalogue_calls == 1
     clock.now = 11
     asyncio.run(made.models(KEY))
     assert pooled.catalogue_calls == 2
@@ -75,7 +75,7 @@ def test_the_last_good_catalogue_outlives_a_failure() -> None:
     made, clock = router(pooled)
     asyncio.run(made.models(KEY))
     pooled.catalogue, clock.now = failure(Verdict.SERVICE), 11
-    assert len(asyncio.run(made.models(KEY))) == 2
+    assert len(asyncio.run(made.models(KEY))) == 3
 
 
 def test_a_catalogue_is_asked_of_another_account_when_the_first_fails() -> None:
@@ -96,3 +96,20 @@ def test_the_callers_fault_and_an_empty_pool_end_the_search() -> None:
     with pytest.raises(GatewayError) as caught:
         asyncio.run(router(ScriptedUpstream(), count=0)[0].models(KEY))
     assert caught.value.status == 429
+
+
+def test_a_refused_token_has_no_catalogue_any_more() -> None:
+    own = ScriptedUpstream()
+    made, clock = router(ScriptedUpstream(), own=own)
+    asyncio.run(made.models(TOKEN))
+    own.catalogue, clock.now = failure(Verdict.ACCOUNT, status=401), 11
+    with pytest.raises(UpstreamError):
+        asyncio.run(made.models(TOKEN))
+
+
+def test_two_workspaces_of_one_token_have_a_catalogue_each() -> None:
+    own = ScriptedUpstream()
+    made, _ = router(ScriptedUpstream(), own=own)
+    for account_id in ("w1", "w2", "w1"):
+        asyncio.run(made.models(Caller("k2", token="caller-token", account_id=account_id)))
+    assert own.catalogue_calls == 2

@@ -10,6 +10,7 @@ Nothing here does IO or belongs to an event loop, so one pool serves all loops o
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from lib.accounts.account import Account
 from lib.errors import PoolExhausted, UpstreamError, Verdict
 from lib.types import Clock, Lease, Outcome, Window
 
+LONG_WAIT_S = 300.0
 LONGEST_COOLDOWN_S = 7 * 86_400.0
 DEFAULT_COOLDOWN_S = 30.0
 JITTER = 0.2
@@ -64,6 +66,11 @@ class _Member:
                 ends.append(window.reset_at)
         return min(max(0.0, max(ends) - now), LONGEST_COOLDOWN_S)
 
+    def forget_full_windows(self, family: str) -> None:
+        for key, window in list(self.windows.items()):
+            if window.used_percent >= 100 and _family_of(window.bucket) == family:
+                del self.windows[key]
+
     def rest(self, family: str, until: float) -> None:
         """A shorter hint that comes later does not cut a longer rest short."""
         self.resting_until[family] = max(until, self.resting_until.get(family, 0.0))
@@ -102,9 +109,12 @@ class AccountPool:
         member = self._members.get(lease.account)
         if member is None:
             return  # leased by a pool that was replaced since
+        family = family_of_model(model)
+        if outcome.error is None:
+            # An answer proves that no window of its family is full any more, whatever was reported before.
+            member.forget_full_windows(family)
         for window in outcome.windows:
             member.windows[window.bucket, window.window_minutes] = window
-        family = family_of_model(model)
         if outcome.error is None:
             member.last_error = None
             member.resting_until.pop(family, None)
@@ -181,11 +191,13 @@ def _family_of(bucket: str) -> str | None:
 
 
 def _all_resting(wait_s: float) -> PoolExhausted:
+    # Clients wait out a rate limit and give up on a spent quota; hours are not worth waiting for.
+    is_long = wait_s > LONG_WAIT_S
     error = PoolExhausted(
-        f"All accounts have reached their limits. Try again in {max(1, round(wait_s))} s.",
+        f"All accounts have reached their limits. Try again in {max(1, math.ceil(wait_s))} s.",
         status=429,
-        type="rate_limit_error",
-        code="rate_limit_exceeded",
+        type="insufficient_quota" if is_long else "rate_limit_error",
+        code="insufficient_quota" if is_long else "rate_limit_exceeded",
         retry_after_s=wait_s,
     )
     error.should_retry = None  # the caller's SDK knows best what to do with the wait

@@ -128,6 +128,8 @@ class CodexAnswer:
         events = self._events
         if events.ended:
             raise StopAsyncIteration
+        if events.failure is not None:
+            raise events.failure
         try:
             chunk = await anext(self._chunks, None) if self._is_begun else await self._first_chunk()
             if chunk is not None:
@@ -146,16 +148,14 @@ class CodexAnswer:
         may be missing."""
         if self._http.status != 200:
             raise await _refusal(self._http, self.windows, self._now())
-        head = b""
         async for chunk in self._chunks:
-            head += chunk
-            first = head.lstrip()[:1]
+            first = chunk.lstrip()[:1]
             if first and first in b"{[<":
-                raise await _refusal(self._http, self.windows, self._now(), head=head)
+                raise await _refusal(self._http, self.windows, self._now(), head=chunk)
             if first:
                 self._is_begun = True
-                return head
-        return head or None
+                return chunk
+        return None
 
     async def aclose(self) -> None:
         if self._events.ended:

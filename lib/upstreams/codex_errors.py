@@ -27,6 +27,7 @@ class _Rule(NamedTuple):
 
 
 _LIMIT = _Rule(Verdict.LIMIT, 429)
+_QUOTA = _Rule(Verdict.LIMIT, 429, "insufficient_quota")  # the name OpenAI's clients know for "used up for long"
 _OVERLOAD = _Rule(Verdict.SERVICE, 503, "upstream_overloaded")
 _ACCOUNT = _Rule(Verdict.ACCOUNT, 401)
 _REQUEST = _Rule(Verdict.REQUEST, 400)
@@ -36,11 +37,11 @@ _NO_MODEL = _Rule(Verdict.REQUEST, 404, "model_not_found")
 
 _BY_CODE = {
     "rate_limit_exceeded": _LIMIT,
-    "usage_limit_reached": _LIMIT,
-    "insufficient_quota": _LIMIT,
-    "usage_not_included": _LIMIT,
-    "quota_exceeded": _LIMIT,
-    "subscription_sharing_usage_limit_exceeded": _LIMIT,
+    "usage_limit_reached": _QUOTA,
+    "insufficient_quota": _QUOTA,
+    "usage_not_included": _QUOTA,
+    "quota_exceeded": _QUOTA,
+    "subscription_sharing_usage_limit_exceeded": _QUOTA,
     "server_is_overloaded": _OVERLOAD,
     "slow_down": _OVERLOAD,
     "overloaded_error": _OVERLOAD,
@@ -50,7 +51,6 @@ _BY_CODE = {
     "invalid_prompt": _REQUEST,
     "bio_policy": _REQUEST,
     "cyber_policy": _REQUEST,
-    "data_residency_mismatch": _REQUEST,
     "model_not_found": _NO_MODEL,
     "token_expired": _ACCOUNT,
     "token_invalidated": _ACCOUNT,
@@ -59,6 +59,9 @@ _BY_CODE = {
     "account_suspended": _ACCOUNT,
     "account_deleted": _ACCOUNT,
 }
+
+_OF_THE_REQUEST = ("image_", "invalid_image", "vector_store_timeout", "data_residency_mismatch")
+"""How codes begin that blame the request."""
 
 _BY_STATUS = {
     400: _REQUEST,
@@ -113,8 +116,6 @@ def from_http(
     if status < 300:
         return _under_success(error, headers, windows, now)
     rule = _rule(error or {}, _BY_STATUS.get(status) or _default(status))
-    if status >= 500 and rule.verdict is Verdict.SERVICE:
-        rule = rule._replace(status=502)
     wait = wait_s(error or {}, headers, windows, now) if rule.verdict in (Verdict.LIMIT, Verdict.SERVICE) else None
     return _build(rule, error or {"message": f"The upstream answered with status {status}."}, wait)
 
@@ -125,8 +126,12 @@ def from_event(fields: Mapping[str, Any], windows: Sequence[Window], now: float)
     nested = response.get("error") if isinstance(response, dict) else fields.get("error")
     error = dict(nested) if isinstance(nested, dict) else {k: fields.get(k) for k in ("code", "message", "param")}
     fallback = _REQUEST if error.get("type") == "invalid_request_error" else _SERVICE
+    status, headers = fields.get("status", fields.get("status_code")), fields.get("headers")
+    if isinstance(status, int):  # as sent over a WebSocket: an HTTP failure packed into an event
+        fallback = _BY_STATUS.get(status) or _default(status)
     rule = _rule(error, fallback)
-    wait = wait_s(error, {}, windows, now) if rule.verdict in (Verdict.LIMIT, Verdict.SERVICE) else None
+    named = {str(name).lower(): str(value) for name, value in headers.items()} if isinstance(headers, dict) else {}
+    wait = wait_s(error, named, windows, now) if rule.verdict in (Verdict.LIMIT, Verdict.SERVICE) else None
     return _build(rule, error, wait)
 
 
@@ -171,8 +176,8 @@ def _error_object(body: bytes) -> dict[str, Any] | None:
 
 def _rule(error: Mapping[str, Any], fallback: _Rule) -> _Rule:
     for key in ("code", "type"):
-        rule = _BY_CODE.get(error[key]) if isinstance(error.get(key), str) else None
-        if rule is not None:
+        name = error.get(key)
+        if isinstance(name, str) and (rule := _by_code(name)) is not None:
             return rule
     message = error.get("message")
     if isinstance(message, str):
@@ -182,6 +187,10 @@ def _rule(error: Mapping[str, Any], fallback: _Rule) -> _Rule:
         if fallback is _NO_MODEL and message.startswith("Item with id"):
             return _Rule(Verdict.REQUEST, 404, "item_not_found")
     return fallback
+
+
+def _by_code(code: str) -> _Rule | None:
+    return _REQUEST if code.startswith(_OF_THE_REQUEST) else _BY_CODE.get(code)
 
 
 def _challenge(status: int, headers: Mapping[str, str], text: str, is_page: bool) -> str | None:
@@ -203,7 +212,11 @@ def _build(rule: _Rule, error: Mapping[str, Any], wait: float | None = None) -> 
     code = rule.code or (code if isinstance(code, str) and code else None) or _kind(error) or _CODES.get(rule.status)
     if rule.code == "codex_client_too_old":
         message = f"{message} (operator: raise CODEX_CLIENT_VERSION)"
-    kind = _TYPES.get(rule.status) or ("invalid_request_error" if rule.status < 500 else "server_error")
+    kind = (
+        rule.code
+        if rule is _QUOTA
+        else _TYPES.get(rule.status) or ("invalid_request_error" if rule.status < 500 else "server_error")
+    )
     return UpstreamError(
         message[:_MAX_MESSAGE] if isinstance(message, str) and message else "The upstream reported a failure.",
         verdict=rule.verdict,
@@ -212,7 +225,6 @@ def _build(rule: _Rule, error: Mapping[str, Any], wait: float | None = None) -> 
         code=code,
         param=param if isinstance(param, str) else None,
         retry_after_s=wait,
-        should_retry=rule.verdict in (Verdict.SERVICE, Verdict.LIMIT, Verdict.CHALLENGE),
     )
 
 

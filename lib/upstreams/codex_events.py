@@ -38,6 +38,8 @@ class CodexEvents:
     def __init__(self, names: Names, *, now: Clock, add_windows: Callable[[list[Window]], None]) -> None:
         self.ended = False
         self.seen_any = False
+        self.failure: UpstreamError | None = None
+        """What broke the stream behind the events that were handed out; the reader raises it next."""
         self._names = names
         self._now = now
         self._add_windows = add_windows
@@ -45,8 +47,23 @@ class CodexEvents:
         self._collector = Collector()
 
     def take(self, frames: list[Frame]) -> list[Event]:
-        """The events of these frames. Raises UpstreamError for a failure event or data that is no JSON object."""
-        events = []
+        """The events of these frames. Raises UpstreamError for a failure event and for what is no event; with events in
+        front of it, these are handed out, and `failure` is set."""
+        events: list[Event] = []
+        try:
+            self._take(frames, events)
+        except UpstreamError as error:
+            self.failure = error
+        except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
+            # Whatever shape the upstream makes up, it is not the gateway that failed.
+            self.failure = _bad("an event of an unknown shape")
+            self.failure.__cause__ = error
+        self.seen_any = self.seen_any or bool(events)
+        if self.failure is not None and not events:
+            raise self.failure
+        return events
+
+    def _take(self, frames: list[Frame], events: list[Event]) -> None:
         keep = self._collector.keep
         for name, data in frames:
             delta = _DELTAS.get(name)
@@ -61,8 +78,6 @@ class CodexEvents:
             if canonical.type in COMPLETED:
                 self.ended = True
                 break
-        self.seen_any = self.seen_any or bool(events)
-        return events
 
     def take_last(self, frames: list[Frame]) -> list[Event]:
         """For what the stream ended in without a blank line: an event cut in two is no event."""
@@ -103,7 +118,10 @@ class CodexEvents:
         response = event.fields.get("response")
         if not isinstance(response, dict):
             raise _bad("a terminal event without a response")
-        listed = [self._with_name(item) for item in response.get("output") or [] if isinstance(item, dict)]
+        output = response.get("output")
+        listed = (
+            [self._with_name(item) for item in output if isinstance(item, dict)] if isinstance(output, list) else []
+        )
         output = self._collector.output({**response, "output": listed})
         status = event.type.removeprefix("response.")
         return Event.of(
@@ -115,7 +133,7 @@ def _event(name: bytes, data: bytes) -> Event | None:
     """None for `[DONE]`, which says nothing here."""
     if name and data.startswith(b'{"type":"%b"' % name):
         kind = name.decode("utf-8", "replace")
-        return Event(kind, data) if kind not in _OLD_SPELLINGS else _renamed(data)
+        return Event(kind, data) if kind not in _OLD_SPELLINGS else _renamed(kind, data)
     if data.strip() in (b"", b"[DONE]"):
         return None
     fields = _decode(data)
@@ -135,9 +153,8 @@ def _is_whole(frame: Frame) -> bool:
     return True
 
 
-def _renamed(data: bytes) -> Event:
-    fields = _decode(data)
-    return Event.of({**fields, "type": _OLD_SPELLINGS[fields["type"]]})
+def _renamed(kind: str, data: bytes) -> Event:
+    return Event.of({**_decode(data), "type": _OLD_SPELLINGS[kind]})
 
 
 def _decode(data: bytes) -> dict[str, Any]:

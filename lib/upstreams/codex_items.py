@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "message": ("type", "role", "content", "phase"),
     "function_call": ("type", "call_id", "name", "arguments", "namespace"),
     "function_call_output": ("type", "call_id", "output"),
-    "custom_tool_call": ("type", "call_id", "name", "input"),
+    "custom_tool_call": ("type", "call_id", "name", "input", "namespace"),
     "custom_tool_call_output": ("type", "call_id", "output"),
     "reasoning": ("type", "summary", "content", "encrypted_content"),
 }
@@ -26,7 +27,11 @@ _PART_KEYS: dict[str, tuple[str, ...]] = {
     "input_image": ("type", "image_url", "file_id", "detail"),
     "input_file": ("type", "filename", "file_data", "file_url", "file_id"),
 }
-_OUTPUTS = {"function_call": "function_call_output", "custom_tool_call": "custom_tool_call_output"}
+_OUTPUTS = {
+    "function_call": "function_call_output",
+    "local_shell_call": "function_call_output",
+    "custom_tool_call": "custom_tool_call_output",
+}
 _SEARCH_ACTIONS = ("search", "open_page", "find_in_page")
 
 
@@ -40,15 +45,20 @@ def shape_input(items: list[Item], names: Names, *, keep_system: bool) -> tuple[
         leading = 0  # an input of nothing but instructions would leave nothing to answer
     lifted = "\n\n".join(part["text"] for item in items[:leading] for part in item["content"])
     shaped = []
-    answered = {item.get("call_id") for item in items if str(item.get("type", "")).endswith("_output")}
+    answers = Counter(item.get("call_id") for item in items if item["type"].endswith("_output"))
     for index, item in enumerate(items[leading:], start=leading):
         kept = _shape_item(item, index, names)
         if kept is None:
             continue
         shaped.append(kept)
-        if item["type"] in _OUTPUTS and item.get("call_id") not in answered:
+        output = _OUTPUTS.get(item["type"])
+        if output is None:
+            continue
+        call_id = item.get("call_id")
+        answers[call_id] -= 1
+        if call_id is not None and answers[call_id] < 0:
             # A turn that its user interrupted: the backend refuses a call without an output.
-            shaped.append({"type": _OUTPUTS[item["type"]], "call_id": kept["call_id"], "output": "aborted"})
+            shaped.append({"type": output, "call_id": kept["call_id"], "output": "aborted"})
     return lifted, shaped
 
 
@@ -58,11 +68,10 @@ def mentions_json(items: Iterable[Item]) -> bool:
 
 
 def _texts(item: Item) -> Iterable[str]:
-    content = item.get("content") or item.get("output") or ()
+    content = item.get("content") or item.get("output")
     if isinstance(content, str):
         yield content
-        return
-    for part in content:
+    for part in content if isinstance(content, list) else ():
         if isinstance(part, dict) and isinstance(part.get("text"), str):
             yield part["text"]
 
@@ -91,13 +100,13 @@ def _shape_item(item: Item, index: int, names: Names) -> Item | None:
             kept["role"] = "developer"
         if kept["role"] != "assistant":
             kept.pop("phase", None)
-        kept["content"] = [_shape_part(part, f"input[{index}].content[{i}]") for i, part in enumerate(item["content"])]
+        kept["content"] = [_shape_part(part, index, "content", i) for i, part in enumerate(item["content"])]
         return kept if kept["content"] else None
     kept["call_id"] = short_call_id(kept["call_id"])
     if "name" in kept:
         kept["name"] = names.short(kept["name"])
     if isinstance(kept.get("output"), list):
-        kept["output"] = [_shape_part(part, f"input[{index}].output[{i}]") for i, part in enumerate(kept["output"])]
+        kept["output"] = [_shape_part(part, index, "output", i) for i, part in enumerate(kept["output"])]
     return kept
 
 
@@ -109,12 +118,12 @@ def _shape_foreign(item: Item) -> Item | None:
     return item
 
 
-def _shape_part(part: dict[str, Any], param: str) -> dict[str, Any]:
+def _shape_part(part: dict[str, Any], item: int, member: str, index: int) -> dict[str, Any]:
     kind = part.get("type", "")
     if kind == "input_audio":
         raise InvalidRequest(
             "Audio input is not supported by this model. Transcribe it first, or leave the part out.",
-            param=param,
+            param=f"input[{item}].{member}[{index}]",
             code="unsupported_value",
         )
     keys = _PART_KEYS.get(kind)

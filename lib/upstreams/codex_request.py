@@ -37,6 +37,7 @@ ACCEPTS = frozenset(
 """Canonical fields that have an effect here."""
 
 _REASONING = "reasoning.encrypted_content"
+_ADDITIONAL = "additional_tools"
 _UNAVAILABLE_TOOLS = ("code_interpreter", "file_search", "computer_use", "mcp")
 _TIERS = {"priority": "priority", "fast": "priority"}
 _PLAIN_KEY = re.compile(r"[!-~]{1,64}")
@@ -52,10 +53,12 @@ class Shaped:
 
 def shape(request: CanonicalRequest) -> Shaped:
     """Raises InvalidRequest for what the backend has no place for."""
-    names = Names(tool["name"] for tool in request.tools if isinstance(tool.get("name"), str))
+    tools = [*request.tools, *_additional_tools(request)]
+    names = Names(tool["name"] for tool in tools if isinstance(tool.get("name"), str))
     text = _text(request)
     wants_json = text.get("format", {}).get("type") == "json_object"
-    lifted, items = shape_input(request.input, names, keep_system=wants_json)
+    given = [item for item in request.input if item["type"] != _ADDITIONAL]
+    lifted, items = shape_input(given, names, keep_system=wants_json)
     if wants_json and not mentions_json(items):
         # Only the input counts: the same word in the instructions does not satisfy the backend.
         items.insert(0, {"type": "message", "role": "developer", "content": [_input_text("Reply in JSON.")]})
@@ -76,8 +79,8 @@ def shape(request: CanonicalRequest) -> Shaped:
         body["service_tier"] = _TIERS[request.service_tier]
     if request.parameters.get("client_metadata"):
         body["client_metadata"] = request.parameters["client_metadata"]
-    if request.tools:
-        body |= _tools(request, names)
+    if tools:
+        body |= _tools(request, tools, names)
     return Shaped(body, names)
 
 
@@ -102,10 +105,25 @@ def _text(request: CanonicalRequest) -> dict[str, Any]:
     return text
 
 
-def _tools(request: CanonicalRequest, names: Names) -> dict[str, Any]:
-    tools, choice = request.tools, request.tool_choice
+def _additional_tools(request: CanonicalRequest) -> list[Tool]:
+    """Codex CLI sends the tools of its newer models as an input item, with its own ones in a namespace. The backend
+    takes them in the ordinary place from everyone else, so that is where they go."""
+    found: list[Tool] = []
+    for item in request.input:
+        if item["type"] != _ADDITIONAL:
+            continue
+        for tool in item.get("tools") or ():
+            if tool.get("type") == "namespace" and tool.get("name") == "functions":
+                found += tool.get("tools") or ()
+            else:
+                found.append(tool)
+    return found
+
+
+def _tools(request: CanonicalRequest, tools: list[Tool], names: Names) -> dict[str, Any]:
+    choice = request.tool_choice
     if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
-        allowed = [(tool.get("type"), tool.get("name")) for tool in choice.get("tools", [])]
+        allowed = {(tool.get("type"), tool.get("name")) for tool in choice.get("tools", [])}
         tools = [tool for tool in tools if (tool.get("type"), tool.get("name")) in allowed]
         choice = choice.get("mode", "auto")
     elif isinstance(choice, dict):

@@ -263,14 +263,15 @@ def test_a_full_window_rests_the_models_that_it_counts(
     assert {model for model in ("gpt-5.5", SPARK) if lease(pool, model=model).account != first.account} == rests_for
 
 
-def test_a_window_that_is_not_named_keeps_its_last_value() -> None:
+def test_an_answer_proves_that_no_window_is_full() -> None:
     pool = pool_of(1, Clock())
     got = lease(pool)
     week = Window("codex", 100, 10_080, NOW + 500)
     report(pool, got, windows=[Window("codex", 100, 300, NOW + 50), week])
-    report(pool, got, windows=[Window("codex", 3, 300, NOW + 50)])
     assert wait_s(pool) == 500
-    assert pool.status()[0].windows == (Window("codex", 3, 300, NOW + 50), week)
+    report(pool, got, windows=[Window("codex", 3, 300, NOW + 50)])
+    assert wait_s(pool) == 0
+    assert pool.status()[0].windows == (Window("codex", 3, 300, NOW + 50),)
 
 
 def test_when_all_rest_the_nearest_to_its_reset_is_tried_once() -> None:

@@ -109,7 +109,7 @@ def test_reading_stops_at_the_terminal_event(backend: CodexBackend) -> None:
 @pytest.mark.parametrize(
     ("behaviour", "verdict", "code"),
     [
-        (usage_limit(60), Verdict.LIMIT, "usage_limit_reached"),
+        (usage_limit(60), Verdict.LIMIT, "insufficient_quota"),
         (challenge(), Verdict.CHALLENGE, "upstream_challenge"),
         (redirect("http://127.0.0.1:9/"), Verdict.SERVICE, "upstream_error"),
         (http_error(500, {"error": {"message": "boom"}}), Verdict.SERVICE, "upstream_error"),

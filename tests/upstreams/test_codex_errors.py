@@ -44,11 +44,11 @@ def api(code: str | None = None, message: str = "No.", **more: Any) -> dict[str,
         (413, b"", Verdict.REQUEST, 400, "context_length_exceeded"),
         (422, {"detail": [{"loc": ["body"], "msg": "field required"}]}, Verdict.REQUEST, 400, "invalid_request"),
         (429, {"error": {"type": "usage_limit_reached", "message": "Used up."}},
-         Verdict.LIMIT, 429, "usage_limit_reached"),
+         Verdict.LIMIT, 429, "insufficient_quota"),
         (429, b"slow down", Verdict.LIMIT, 429, "rate_limit_exceeded"),
         (500, b"oops", Verdict.SERVICE, 502, "upstream_error"),
         (502, b"<html></html>", Verdict.SERVICE, 502, "upstream_error"),
-        (503, api("server_is_overloaded"), Verdict.SERVICE, 502, "upstream_overloaded"),
+        (503, api("server_is_overloaded"), Verdict.SERVICE, 503, "upstream_overloaded"),
         (529, b"", Verdict.SERVICE, 502, "upstream_error"),
         (302, b"", Verdict.SERVICE, 502, "upstream_error"),
         (200, api("rate_limit_exceeded"), Verdict.LIMIT, 429, "rate_limit_exceeded"),
@@ -115,6 +115,10 @@ def test_the_callers_message_and_param_are_kept() -> None:
          Verdict.SERVICE, 503, "upstream_overloaded"),
         ({"type": "error", "error": {"type": "invalid_request_error", "code": "image_too_large", "message": "m"}},
          Verdict.REQUEST, 400, "image_too_large"),
+        ({"type": "response.failed", "response": {"error": {"code": "invalid_image_format", "message": "m"}}},
+         Verdict.REQUEST, 400, "invalid_image_format"),
+        ({"type": "error", "status": 429, "error": {"message": "m"}, "headers": {"Retry-After": "7"}},
+         Verdict.LIMIT, 429, "rate_limit_exceeded"),
         ({"type": "response.failed", "response": {"error": None}}, Verdict.SERVICE, 502, "upstream_error"),
         ({"type": "response.failed"}, Verdict.SERVICE, 502, "upstream_error"),
     ],
@@ -130,3 +134,5 @@ def test_an_event_says_when_to_come_back() -> None:
         "response": {"error": {"code": "rate_limit_exceeded", "message": "try again in 11.054s"}},
     }
     assert from_event(failed, [], NOW).retry_after_s == pytest.approx(11.054)
+    packed = {"type": "error", "status": 429, "error": {"message": "m"}, "headers": {"Retry-After": "7"}}
+    assert from_event(packed, [], NOW).retry_after_s == 7

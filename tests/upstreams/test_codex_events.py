@@ -29,6 +29,8 @@ def events(raw: bytes, *, cut: int = 0, names: Sequence[str] = ()) -> tuple[list
     decoder, taken = Decoder(1 << 20), []
     for start in range(0, len(raw), cut or len(raw)):
         taken += reader.take(decoder.feed(raw[start : start + (cut or len(raw))]))
+        if reader.failure is not None:
+            return taken, reader, windows
         if reader.ended:
             break
     if not reader.ended:
@@ -74,9 +76,9 @@ def test_the_cut_of_the_bytes_changes_nothing(name: str) -> None:
     ],
 )
 def test_a_failure_inside_the_stream_is_raised(name: str, verdict: Verdict, code: str) -> None:
-    with pytest.raises(UpstreamError) as caught:
-        events(stream(name))
-    assert (caught.value.verdict, caught.value.code) == (verdict, code)
+    taken, reader, _ = events(stream(name))
+    assert taken and reader.failure is not None
+    assert (reader.failure.verdict, reader.failure.code) == (verdict, code)
 
 
 def test_a_cut_stream_has_not_ended() -> None:
@@ -162,3 +164,21 @@ def test_any_json_object_is_an_event_or_a_clear_error(payload: dict[str, Any]) -
         events(b"data: " + msgspec.json.encode(payload) + b"\n\n")
     except UpstreamError as error:
         assert error.status >= 400
+
+
+def test_events_in_front_of_a_failure_are_handed_out_first() -> None:
+    delta = {"type": "response.output_text.delta", "delta": "Hi", "output_index": 0}
+    for broken in (frames({"type": "error", "error": {"code": "server_error"}}), b"data: {broken\n\n",
+                   frames({"type": "response.output_item.done", "item": 5})):  # fmt: skip
+        taken, reader, _ = events(frames(delta) + broken)
+        assert [event.type for event in taken] == ["response.output_text.delta"]
+        assert reader.failure is not None
+
+
+def test_a_terminal_event_of_an_unknown_shape_is_the_upstreams_failure() -> None:
+    assert (
+        events(frames({"type": "response.completed", "response": {"output": 5}}))[0][0].fields["response"]["output"]
+        == []
+    )
+    renamed = b'data: {"type":"response.done","response":{"id":"r"},"type":"other"}\n\n'
+    assert events(b"event: response.done\n" + renamed)[0][0].type == "response.completed"

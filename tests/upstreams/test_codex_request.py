@@ -100,7 +100,8 @@ def test_what_only_codex_clients_send_passes_untouched() -> None:
         {"type": "compaction", "encrypted_content": "gAAA"},
         {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "q"}},
     ]
-    assert body(*foreign, message("user", "Hi"))["input"][:3] == foreign
+    answer = {"type": "function_call_output", "call_id": "c", "output": "ok"}
+    assert body(*foreign, answer)["input"] == [*foreign, answer]
     stray = {"type": "web_search_call", "action": {"type": "click"}}
     assert body(stray, message("user", "Hi"))["input"] == [message("user", "Hi")]
 
@@ -169,3 +170,23 @@ def test_allowed_tools_are_the_only_ones_offered() -> None:
     choice = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "g"}]}
     shaped = body(tools=tools, tool_choice=choice)
     assert [tool["name"] for tool in shaped["tools"]] == ["g"] and shaped["tool_choice"] == "required"
+
+
+def test_tools_in_an_input_item_go_where_tools_belong() -> None:
+    item = {
+        "type": "additional_tools",
+        "role": "developer",
+        "tools": [
+            {"type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "exec"}]},
+            {"type": "namespace", "name": "mcp", "tools": [{"type": "function", "name": "f"}]},
+        ],
+    }
+    shaped = body(item, message("user", "Hi"), tool_choice="auto")
+    assert shaped["input"] == [message("user", "Hi")] and shaped["tool_choice"] == "auto"
+    assert shaped["tools"] == [{"type": "custom", "name": "exec"}, item["tools"][1]]
+
+
+def test_each_call_needs_an_output_of_its_own() -> None:
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    output = {"type": "function_call_output", "call_id": "c", "output": "ok"}
+    assert [item.get("output") for item in body(call, output, call)["input"]] == [None, "ok", None, "aborted"]
