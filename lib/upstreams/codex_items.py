@@ -20,12 +20,12 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "custom_tool_call_output": ("type", "call_id", "output"),
     "reasoning": ("type", "summary", "content", "encrypted_content"),
 }
-_PART_KEYS: dict[str, tuple[str, ...]] = {
-    "input_text": ("type", "text"),
-    "output_text": ("type", "text"),
-    "refusal": ("type", "refusal"),
-    "input_image": ("type", "image_url", "file_id", "detail"),
-    "input_file": ("type", "filename", "file_data", "file_url", "file_id"),
+_PART_KEYS = {
+    "input_text": frozenset({"type", "text"}),
+    "output_text": frozenset({"type", "text"}),
+    "refusal": frozenset({"type", "refusal"}),
+    "input_image": frozenset({"type", "image_url", "file_id", "detail"}),
+    "input_file": frozenset({"type", "filename", "file_data", "file_url", "file_id"}),
 }
 _OUTPUTS = {
     "function_call": "function_call_output",
@@ -127,4 +127,6 @@ def _shape_part(part: dict[str, Any], item: int, member: str, index: int) -> dic
             code="unsupported_value",
         )
     keys = _PART_KEYS.get(kind)
-    return part if keys is None else {key: part[key] for key in keys if part.get(key) is not None}
+    if keys is None or (keys.issuperset(part) and None not in part.values()):
+        return part
+    return {key: value for key, value in part.items() if key in keys and value is not None}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from lib.upstreams.connection import Connection, Origin
 from lib.upstreams.exchange import Exchange, Limits
 
 _PORTS = {"http": 80, "https": 443}
+_STALE_S = 0.5
 _HAPPY_EYEBALLS_S = 0.25
 """RFC 8305: how long one address family may keep the other waiting."""
 
@@ -59,12 +61,15 @@ class DirectTransport(httpx.AsyncBaseTransport):
         connection = self._take(origin)
         if connection is not None:
             exchange = _exchange(connection, request)
+            loop = asyncio.get_running_loop()
+            sent_at = loop.time()
             try:
                 return await _answer(exchange, head, body)
             except (httpx.NetworkError, httpx.RemoteProtocolError):
                 # The upstream hung up while the connection, or this whole process, was asleep. That is nobody's
-                # failure, so it is not shown; a fresh connection shows whether the upstream is there.
-                if exchange.answered:
+                # failure, so it is not shown; a fresh connection shows whether the upstream is there. A dead
+                # connection says so within a round trip: what breaks later may have been worked on.
+                if exchange.answered or loop.time() - sent_at > _STALE_S:
                     raise
         connection = await self._connect(origin, request.extensions.get("timeout", {}).get("connect"))
         return await _answer(_exchange(connection, request), head, body)
@@ -166,5 +171,6 @@ def _reason(exc: Exception) -> str:
     if isinstance(exc, ssl.SSLError):
         return f"TLS failed: {exc.reason or 'handshake'}"
     if isinstance(exc, OSError):
-        return exc.strerror or str(exc) or type(exc).__name__
+        # asyncio's own text names the address, which is none of the caller's business.
+        return os.strerror(exc.errno) if exc.errno and exc.errno > 0 else exc.strerror or type(exc).__name__
     return "the host name is not valid"

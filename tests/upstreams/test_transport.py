@@ -144,6 +144,19 @@ def test_a_kept_connection_that_breaks_before_any_byte_is_replaced_once() -> Non
     asyncio.run(main())
 
 
+def test_a_kept_connection_that_breaks_late_is_not_tried_again() -> None:
+    async def main() -> None:
+        async with RawServer([ok(b"fine")], [0.7, End.CLOSE]) as server:
+            transport = DirectTransport()
+            await fetch(transport, server.url)
+            with pytest.raises(httpx.RemoteProtocolError):
+                await fetch(transport, server.url, "POST", b"work for a while")
+            assert len(server.requests) == 2
+            await transport.aclose()
+
+    asyncio.run(main())
+
+
 def test_a_new_connection_or_a_begun_answer_is_not_tried_again() -> None:
     async def main() -> None:
         async with RawServer([End.CLOSE], [ok(b"fine")], [b"HTTP/1.1 2", End.CLOSE]) as server:

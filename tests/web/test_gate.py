@@ -18,6 +18,7 @@ from tests.web.scripted import (
     TOKEN,
     ScriptedRelay,
     ask,
+    connect,
     gateway,
     raw,
     request_bytes,
@@ -91,6 +92,15 @@ def test_head_is_get_without_a_body(address: tuple[str, int]) -> None:
         got, head = ask(address, "GET", path), ask(address, "HEAD", path)
         assert (head.status, head.body) == (200, b"")
         assert head.headers["content-length"] == got.headers["content-length"] == str(len(got.body))
+
+
+def test_a_connection_goes_on_after_head(address: tuple[str, int]) -> None:
+    with connect(address) as client:
+        client.sendall(
+            b"HEAD /ping HTTP/1.1\r\nhost: a\r\n\r\nGET /ping HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+        )
+        received = b"".join(iter(lambda: client.recv(65536), b""))
+    assert received.count(b"HTTP/1.1 200") == 2 and received.endswith(b'{"message":"pong"}')
 
 
 def test_head_has_no_body_on_servers_that_leave_that_to_the_app() -> None:
