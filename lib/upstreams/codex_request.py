@@ -38,6 +38,17 @@ ACCEPTS = frozenset(
 
 _REASONING = "reasoning.encrypted_content"
 _ADDITIONAL = "additional_tools"
+_INCLUDABLE = frozenset(
+    {
+        "code_interpreter_call.outputs",
+        "computer_call_output.output.image_url",
+        "file_search_call.results",
+        "message.input_image.image_url",
+        "message.output_text.logprobs",
+        "reasoning.encrypted_content",
+        "web_search_call.action.sources",
+    }
+)
 _UNAVAILABLE_TOOLS = ("code_interpreter", "file_search", "computer_use", "mcp")
 _TIERS = {"priority": "priority", "fast": "priority"}
 _PLAIN_KEY = re.compile(r"[!-~]{1,64}")
@@ -68,7 +79,7 @@ def shape(request: CanonicalRequest) -> Shaped:
         "input": items,
         "store": False,
         "stream": True,
-        "include": sorted({*request.include, _REASONING}),
+        "include": sorted({*_include(request.include), _REASONING}),
         "prompt_cache_key": _cache_key(request),
     }
     if request.reasoning:
@@ -82,6 +93,17 @@ def shape(request: CanonicalRequest) -> Shaped:
     if tools:
         body |= _tools(request, tools, names)
     return Shaped(body, names)
+
+
+def _include(wanted: list[str]) -> list[str]:
+    for index, name in enumerate(wanted):
+        if name not in _INCLUDABLE:
+            raise InvalidRequest(
+                f"'{name}' cannot be included by this upstream. Leave it out.",
+                param=f"include[{index}]",
+                code="unsupported_value",
+            )
+    return wanted
 
 
 def _cache_key(request: CanonicalRequest) -> str:

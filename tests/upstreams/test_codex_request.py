@@ -165,6 +165,13 @@ def test_web_search_has_one_name_and_unavailable_tools_are_refused() -> None:
     assert caught.value.param == "tools[1].type"
 
 
+def test_only_what_the_backend_can_include_is_asked_for() -> None:
+    assert len(body(include=["web_search_call.action.sources"])["include"]) == 2
+    with pytest.raises(InvalidRequest) as caught:
+        body(include=["web_search_call.results"])
+    assert caught.value.param == "include[0]"
+
+
 def test_allowed_tools_are_the_only_ones_offered() -> None:
     tools = [{"type": "function", "name": "f"}, {"type": "function", "name": "g"}]
     choice = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "g"}]}
