@@ -96,14 +96,14 @@ class Failover:
         if state.lease is not None:
             lease, state.lease = state.lease, None
             return lease
-        if error is not None and len(state.tried) >= self._budget.max_accounts:
-            raise _final(state)
         try:
             lease = await route.credentials.lease(
                 affinity=state.request.affinity, model=state.request.model, tried=state.tried
             )
         except PoolExhausted as exhausted:
             raise _final(state, exhausted) from error
+        if error is not None and len(state.tried) >= self._budget.max_accounts:
+            raise _final(state)  # only now: the pool knows whether any account is left that could have served
         if state.tried:
             state.request = without_reasoning(state.request)
         state.tried.append(lease.account)

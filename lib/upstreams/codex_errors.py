@@ -18,6 +18,8 @@ from lib.upstreams.waits import wait_s
 
 MAX_ERROR_BYTES = 64 * 1024
 _MAX_MESSAGE = 2000
+_CREDENTIAL = re.compile(r"(?i:bearer +\S+)|\beyJ[\w-]{8,}(?:\.[\w-]*)*|\b(?:at|sk|rt)[-.][\w.-]{16,}")
+"""What an upstream, or a proxy that answers with the headers it was sent, may repeat of a credential."""
 
 
 class _Rule(NamedTuple):
@@ -218,7 +220,9 @@ def _build(rule: _Rule, error: Mapping[str, Any], wait: float | None = None) -> 
         else _TYPES.get(rule.status) or ("invalid_request_error" if rule.status < 500 else "server_error")
     )
     return UpstreamError(
-        message[:_MAX_MESSAGE] if isinstance(message, str) and message else "The upstream reported a failure.",
+        _CREDENTIAL.sub("[removed]", message[:_MAX_MESSAGE])
+        if isinstance(message, str) and message
+        else "The upstream reported a failure.",
         verdict=rule.verdict,
         status=rule.status,
         type=kind,

@@ -3,19 +3,30 @@
 Covers what tool schemas use: types and type unions, `enum`, `const`, `default`, `examples`, objects with `required`
 and `additionalProperties`, arrays with `minItems` and `prefixItems`, `anyOf`, `oneOf`, `allOf`, `$ref` inside the
 schema, lengths, bounds, `multipleOf` and the common formats. `pattern`, `not`, `uniqueItems` and conditionals are not
-looked at. The value is always the same for the same schema. Depth and size are bounded, whatever the schema asks for.
+looked at. The value is always the same for the same schema. Depth, size and time are bounded, whatever the schema asks
+for.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-_MAX_DEPTH = 12
-_MAX_ITEMS = 32
+import msgspec
+
+from lib.upstreams.demo_numbers import integer, number
+from lib.upstreams.demo_resolve import Flat, Resolver, count, members, types
+
+_MAX_DEPTH = 24
+_DEEP = 4
+"""From this depth on only what must be there is filled in, so that a recursive schema comes to its end."""
+_MAX_ITEMS = 256
 _MAX_LENGTH = 1024
-_MAX_VALUES = 1000
+_MAX_SIZE = 32_768
+"""Characters of JSON, about; what is optional may use a quarter of them."""
+_WEIGHT = 8
+"""Characters that a value takes beside its own text, about."""
 
 _FORMATS = {
     "date-time": "2026-01-02T03:04:05Z",
@@ -30,161 +41,120 @@ _FORMATS = {
     "url": "https://example.com/",
     "uuid": "00000000-0000-4000-8000-000000000000",
 }
+_KINDS: Mapping[Any, type | tuple[type, ...]] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "boolean": bool,
+    "null": type(None),
+    "integer": int,
+    "number": (int, float),
+}
 
 
 def example(schema: Any, text: str = "demo") -> Any:
     """A value for the schema; plain strings in it are `text`. Raises ValueError when the schema is malformed."""
-    if not isinstance(schema, Mapping):
-        raise ValueError("a JSON schema is an object")
     try:
         return _Sampler(schema, text).value(schema, 0)
-    except (TypeError, AttributeError, KeyError, OverflowError) as error:
+    except (TypeError, AttributeError, KeyError, ValueError, OverflowError) as error:
         raise ValueError("a keyword of the JSON schema has a value of the wrong kind") from error
 
 
 class _Sampler:
-    def __init__(self, root: Mapping[str, Any], text: str) -> None:
-        self._root = root
+    """Makes one value. `_size` is what it has taken so far."""
+
+    def __init__(self, root: Any, text: str) -> None:
+        self._schemas = Resolver(root)
         self._text = text
-        self._made = 0
-        self._makers = {
-            "object": self._object,
-            "array": self._array,
-            "string": self._string,
-            "integer": self._integer,
-            "number": self._number,
-        }
+        self._size = 0
+        self._makers = {"object": self._object, "array": self._array, "string": self._string}
 
     def value(self, schema: Any, depth: int) -> Any:
-        self._made += 1
-        if not isinstance(schema, Mapping) or depth > _MAX_DEPTH or self._made > _MAX_VALUES:
+        if depth > _MAX_DEPTH or self._spent():
             return self._text
-        schema = self._resolved(schema)
-        if "const" in schema:
-            return schema["const"]
-        for key in ("enum", "examples"):
-            if isinstance(schema.get(key), Sequence) and schema[key]:
-                return schema[key][0]
-        if schema.get("default") is not None:
-            return schema["default"]
-        for key in ("anyOf", "oneOf"):
-            branches = schema.get(key)
-            if isinstance(branches, Sequence) and branches:
-                return self.value(self._branch(schema, key, branches), depth + 1)
-        return self._typed(schema, depth)
+        flat = self._schemas.flat(schema, _MAX_DEPTH - depth, lean=self._lean(depth))
+        self._size += _WEIGHT
+        given = _given(flat)
+        if given:
+            self._size += len(msgspec.json.encode(given[0]))
+            return given[0]
+        kind = next((kind for kind in types(flat) if kind != "null"), "null") if types(flat) else _implied(flat)
+        if kind in ("integer", "number"):
+            return integer(flat) if kind == "integer" else number(flat)
+        if kind in ("boolean", "null"):
+            return True if kind == "boolean" else None
+        return self._makers.get(kind, self._string)(flat, depth)
 
-    def _typed(self, schema: Mapping[str, Any], depth: int) -> Any:
-        kind = schema.get("type")
-        if isinstance(kind, Sequence) and not isinstance(kind, str):
-            kind = next((name for name in kind if name != "null"), "null")
-        if kind is None:
-            kind = _implied(schema)
-        if kind == "boolean":
-            return True
-        if kind == "null":
-            return None
-        return self._makers.get(kind, self._string)(schema, depth)
+    def _spent(self) -> bool:
+        return self._size > _MAX_SIZE or self._schemas.spent
 
-    def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
-        """With `$ref` followed and `allOf` merged."""
-        for _ in range(_MAX_DEPTH):
-            target = schema.get("$ref")
-            if not isinstance(target, str):
-                break
-            schema = {**self._target(target), **{key: value for key, value in schema.items() if key != "$ref"}}
-        merged = dict(schema)
-        for part in schema.get("allOf") or ():
-            _merge(merged, self._target(part["$ref"]) if "$ref" in part else part)
-        return merged
+    def _lean(self, depth: int) -> bool:
+        """Whether what is optional stays away."""
+        return depth >= _DEEP or self._size > _MAX_SIZE // 4
 
-    def _target(self, reference: str) -> Mapping[str, Any]:
-        found: Any = self._root
-        for step in reference.removeprefix("#").split("/")[1:]:
-            name = step.replace("~1", "/").replace("~0", "~")
-            found = found.get(name) if isinstance(found, Mapping) else None
-        return found if isinstance(found, Mapping) else {}
+    def _optional(self, schema: Any, depth: int) -> bool:
+        return not self._lean(depth) and self._schemas.fits(schema, _MAX_DEPTH - depth - 1)
 
-    def _branch(self, schema: Mapping[str, Any], key: str, branches: Sequence[Any]) -> Mapping[str, Any]:
-        """The first branch that is not null, joined with what stands beside the alternatives."""
-        usable = [self._resolved(branch) for branch in branches if isinstance(branch, Mapping)]
-        chosen = next((branch for branch in usable if branch.get("type") != "null"), {"type": "null"})
-        joined = {name: value for name, value in schema.items() if name != key}
-        _merge(joined, chosen)
-        return joined
-
-    def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
+    def _object(self, schema: Flat, depth: int) -> dict[str, Any]:
         properties = schema.get("properties") or {}
-        required = schema.get("required") or []
-        # Close to the bottom only what must be there, so that a recursive schema comes to its end.
-        names = properties if depth < _MAX_DEPTH // 3 else [name for name in properties if name in required]
-        filled = {name: self.value(properties[name], depth + 1) for name in names}
-        for name in required:
-            filled.setdefault(name, self.value(_open_member(schema), depth + 1))
+        required = dict.fromkeys(schema.get("required") or ())
+        others = schema.get("additionalProperties", True)
+        filled: dict[str, Any] = {}
+        for name in [*(() if self._lean(depth) else properties), *required]:
+            if self._spent():
+                break
+            if name in filled or not (name in required or self._optional(properties[name], depth)):
+                continue
+            self._size += len(name)
+            filled[name] = self.value(properties.get(name, others), depth + 1)
         return filled
 
-    def _array(self, schema: Mapping[str, Any], depth: int) -> list[Any]:
-        first = [self.value(item, depth + 1) for item in schema.get("prefixItems") or []]
-        least = schema.get("minItems", 0 if depth >= _MAX_DEPTH // 3 else 1)
-        if "items" not in schema and "minItems" not in schema:
-            return first
-        wanted = min(least, schema.get("maxItems", _MAX_ITEMS), _MAX_ITEMS) - len(first)
-        return first + [self.value(schema.get("items", {}), depth + 1) for _ in range(wanted)]
+    def _array(self, schema: Flat, depth: int) -> list[Any]:
+        first, rest = members(schema)
+        least = min(count(schema, "minItems", 0), _MAX_ITEMS)
+        most = count(schema, "maxItems", _MAX_ITEMS)
+        made: list[Any] = []
+        for index in range(min(most, max(least, len(first) or ("items" in schema), 0))):
+            member = first[index] if index < len(first) else rest
+            if self._spent() or (index >= least and not self._optional(member, depth)):
+                break
+            made.append(self.value(member, depth + 1))
+        return made
 
-    def _string(self, schema: Mapping[str, Any], depth: int) -> str:
+    def _string(self, schema: Flat, depth: int) -> str:
         text = _FORMATS.get(schema.get("format", ""), self._text)
-        least = min(schema.get("minLength", 0), _MAX_LENGTH)
+        least = min(count(schema, "minLength", 0), _MAX_LENGTH)
         if len(text) < least:
             text = (text or "x") * math.ceil(least / max(len(text), 1))
             text = text[:least]
-        return text[: schema.get("maxLength", len(text))]
-
-    def _integer(self, schema: Mapping[str, Any], depth: int) -> int:
-        value = _bounded(schema, 1)
-        return math.floor(value) if math.ceil(value) > schema.get("maximum", math.inf) else math.ceil(value)
-
-    def _number(self, schema: Mapping[str, Any], depth: int) -> float:
-        return _bounded(schema, 0.5)
+        text = text[: count(schema, "maxLength", len(text))]
+        self._size += len(text)
+        return text
 
 
-def _bounded(schema: Mapping[str, Any], step: float) -> float:
-    """A number inside the bounds, as near to 1 as they allow."""
-    value: float
-    least = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
-    most = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf))
-    value = min(max(1, least), most)
-    multiple = schema.get("multipleOf")
-    if multiple:
-        value, step = math.ceil(value / multiple) * multiple, multiple
-        if value > most:
-            value -= multiple
-    if value == schema.get("exclusiveMinimum"):
-        value = value + step if value + step < most else (value + most) / 2
-    if value == schema.get("exclusiveMaximum"):
-        value = value - step if value - step > least else (value + least) / 2
-    return value
+def _given(schema: Flat) -> list[Any]:
+    """The value that the schema itself gives, if it does: alone in a list, because it may be None."""
+    if "const" in schema:
+        return [schema["const"]]
+    values = schema.get("enum") or ()
+    fitting = next(([value] for value in values if _is_of_type(value, schema)), [])
+    if values:
+        return fitting or [values[0]]
+    hints = [*(schema.get("examples") or ())[:1], *([schema["default"]] if "default" in schema else ())]
+    return next(([value] for value in hints if _is_of_type(value, schema)), [])
 
 
-def _implied(schema: Mapping[str, Any]) -> str:
+def _is_of_type(value: Any, schema: Flat) -> bool:
+    named = types(schema)
+    if isinstance(value, bool) and named:
+        return "boolean" in named
+    return not named or any(isinstance(value, _KINDS.get(kind, ())) for kind in named)
+
+
+def _implied(schema: Flat) -> str:
     """The type that the keywords speak of when none is named."""
     if "properties" in schema or "required" in schema or "additionalProperties" in schema:
         return "object"
-    if "items" in schema or "prefixItems" in schema:
+    if "items" in schema or "prefixItems" in schema or "minItems" in schema:
         return "array"
-    if "minimum" in schema or "maximum" in schema:
-        return "number"
-    return "string"
-
-
-def _open_member(schema: Mapping[str, Any]) -> Any:
-    extra = schema.get("additionalProperties")
-    return extra if isinstance(extra, Mapping) else {}
-
-
-def _merge(target: dict[str, Any], part: Mapping[str, Any]) -> None:
-    for key, value in part.items():
-        if key == "properties":
-            target[key] = {**target.get(key, {}), **value}
-        elif key == "required":
-            target[key] = [*target.get(key, []), *value]
-        else:
-            target[key] = value
+    return "number" if "minimum" in schema or "maximum" in schema else "string"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -395,13 +394,3 @@ def test_events_that_a_chat_has_no_place_for_add_nothing() -> None:
         done(0, image),
     ]
     assert deltas(rendered([created(), *events, ended([image])])) == []
-
-
-def test_text_delta_is_cheap() -> None:
-    chat = renderer(stream=True)
-    (each,) = text_deltas(" word")
-    chat.feed(each)
-    started = time.perf_counter()
-    for _ in range(20_000):
-        chat.feed(each)
-    assert (time.perf_counter() - started) / 20_000 < 20e-6

@@ -1,0 +1,61 @@
+"""The fault table as data: what the upstream does, and what then holds for the client and the pool.
+
+A row is run for every dialect, streamed and whole, against a gateway with three accounts:
+
+- `once`: the first account meets the fault and the next one would answer well;
+- `always`: every attempt meets it.
+
+`accounts` names the accounts in the order of the attempts: "aab" is one account twice, then another. `usable` is how
+many the gateway still counts as usable afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.fakes.codex_behaviours import Behaviour
+
+Headers = tuple[str | None, int | range | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Then:
+    """What follows. Without a `code` the answer is good and says `said`."""
+
+    status: int = 200
+    code: str | None = None
+    """Of the error object. A streamed answer that had begun (`begun`) tells it in the stream, under 200."""
+    begun: bool = False
+    said: str = "You said: Hi"
+    """The text, or what had come of it before the answer broke."""
+    ending: str = "good"
+    accounts: str = "a"
+    usable: int = 3
+    should_retry: str | None = None
+    retry_after: range | None = None
+    """Seconds, in the header."""
+    tells: str = ""
+    """What the message must hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """`id` as in the fault table; `fault` in words."""
+
+    id: str
+    fault: str
+    upstream: Callable[[], Behaviour]
+    once: Then | None = None
+    always: Then | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.fault}"
+
+
+ANOTHER = Then(accounts="ab")
+"""Failed over, nothing remembered."""
+RESTS = Then(accounts="ab", usable=2)
+"""Failed over, and the first account rests."""

@@ -1,0 +1,112 @@
+"""What a client sees of an answer, the same for every dialect, streamed or whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import msgspec
+
+from tests.journeys.gateway import Gateway
+
+PATHS = {"chat": "/v1/chat/completions", "responses": "/v1/responses"}
+TERMINAL = ("response.completed", "response.incomplete", "response.failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """`ending` is "good", "cut" (a length or an incomplete answer) or None; `error` is the error object."""
+
+    status: int
+    headers: httpx.Headers
+    raw: str
+    said: str = ""
+    ending: str | None = None
+    error: Mapping[str, Any] | None = None
+
+    @property
+    def code(self) -> str | None:
+        return None if self.error is None else self.error["code"]
+
+
+def body_of(dialect: str, text: str = "Hi", **fields: Any) -> dict[str, Any]:
+    content = {"messages": [{"role": "user", "content": text}]} if dialect == "chat" else {"input": text}
+    return {"model": "gpt-5.5", **content, **fields}
+
+
+def ask(gateway: Gateway, dialect: str, streamed: bool, text: str = "Hi", **fields: Any) -> Seen:
+    """One request, read to its end. Asserts what holds of every answer of the dialect."""
+    answer = gateway.send("POST", PATHS[dialect], json=body_of(dialect, text, stream=streamed, **fields))
+    assert "x-request-id" in answer.headers
+    if answer.status_code != 200:
+        return _refused(answer)
+    if streamed:
+        assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+        return _READERS[dialect](answer)
+    return _whole(answer, dialect)
+
+
+def _refused(answer: httpx.Response) -> Seen:
+    assert answer.headers["content-type"] == "application/json"
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["message"]
+    return Seen(answer.status_code, answer.headers, answer.text, error=error)
+
+
+def _whole(answer: httpx.Response, dialect: str) -> Seen:
+    body = answer.json()
+    if dialect == "chat":
+        choice = body["choices"][0]
+        return _seen(answer, choice["message"]["content"] or "", _ENDINGS[choice["finish_reason"]])
+    parts = [part for item in body["output"] if item["type"] == "message" for part in item["content"]]
+    return _seen(answer, "".join(part["text"] for part in parts), _ENDINGS[body["status"]])
+
+
+def _chat(answer: httpx.Response) -> Seen:
+    frames = [frame for frame in answer.text.split("\n\n") if frame and not frame.startswith(":")]
+    assert all(frame.startswith("data: ") for frame in frames)
+    assert frames.pop() == "data: [DONE]"
+    chunks = [msgspec.json.decode(frame[6:]) for frame in frames]
+    errors = [chunk["error"] for chunk in chunks if "error" in chunk]
+    choices = [choice for chunk in chunks if "error" not in chunk for choice in chunk["choices"]]
+    reasons = [choice["finish_reason"] for choice in choices if choice["finish_reason"]]
+    assert len(errors) + len(reasons) == 1, (errors, reasons)
+    said = "".join(choice["delta"].get("content") or "" for choice in choices)
+    return _seen(answer, said, _ENDINGS[reasons[0]] if reasons else None, errors[0] if errors else None)
+
+
+def _responses(answer: httpx.Response) -> Seen:
+    events = events_of(answer)
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert [event["type"] for event in events if event["type"] in TERMINAL] == [events[-1]["type"]]
+    said = "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
+    failed = events[-1]["type"] == "response.failed"
+    errors = [event["error"] for event in events if event["type"] == "error"]
+    assert len(errors) == failed
+    ending = None if failed else _ENDINGS[events[-1]["response"]["status"]]
+    return _seen(answer, said, ending, errors[0] if failed else None)
+
+
+def events_of(answer: httpx.Response) -> list[dict[str, Any]]:
+    """The events of a Responses stream; their names are their types."""
+    found = []
+    for frame in answer.text.split("\n\n"):
+        if frame and not frame.startswith(":"):
+            name, _, data = frame.partition("\ndata: ")
+            found.append(msgspec.json.decode(data))
+            assert name == f"event: {found[-1]['type']}"
+    return found
+
+
+def _seen(answer: httpx.Response, said: str, ending: str | None, error: Mapping[str, Any] | None = None) -> Seen:
+    return Seen(answer.status_code, answer.headers, answer.text, said, ending, error)
+
+
+_READERS = {"chat": _chat, "responses": _responses}
+_ENDINGS = {
+    **dict.fromkeys(("stop", "tool_calls", "function_call", "completed"), "good"),
+    **dict.fromkeys(("length", "content_filter", "incomplete"), "cut"),
+}
