@@ -176,12 +176,12 @@ class Builder:
         if message.kind is None:
             return []
         text = "".join(message.pieces)
-        part = message.part(text)
-        message.parts.append(part)
+        at, part = message.at, message.part(text)
         final: Fields = {"refusal": text} if message.kind == "refusal" else {"text": text, "logprobs": []}
+        message.parts.append(part)  # from here on `message.at` is the place of the next part
         return [
-            self._event(f"response.{message.kind}.done", {**message.at, **final}),
-            self._event("response.content_part.done", {**message.at, "part": part}),
+            self._event(f"response.{message.kind}.done", {**at, **final}),
+            self._event("response.content_part.done", {**at, "part": part}),
         ]
 
     def _closed(self, status: str = "completed") -> list[Event]:
@@ -233,6 +233,7 @@ class _Message:
 
     @property
     def at(self) -> Fields:
+        """Where the open part stands: behind the finished ones."""
         return {**self.place, "content_index": len(self.parts)}
 
     def begin(self, kind: str) -> None:

@@ -1,8 +1,8 @@
 """The demo upstream: answers by itself, without network or account, so that a fresh gateway can be tried out.
 
-It is honest about being one: the text says so and quotes the caller. What it can honour it honours (tools, structured
-output, `max_output_tokens`, `stop`, verbosity, reasoning summaries); sampling parameters would have no effect, so they
-are not among the fields that it accepts.
+It is honest about being one: the text says so, quotes the caller, and counts the images and files that came along.
+What it can honour it honours (tools, structured output, `max_output_tokens`, `stop`, verbosity, reasoning summaries);
+sampling parameters would have no effect, so they are not among the fields that it accepts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from lib.canonical.build import Builder, usage
 from lib.canonical.events import Event
 from lib.canonical.request import CanonicalRequest
 from lib.types import Clock, Lease, Model, Window
-from lib.upstreams.demo_plan import Plan, input_tokens, plan, tokens
+from lib.upstreams.demo_input import input_tokens
+from lib.upstreams.demo_plan import Plan, plan, tokens
 
 _EFFORTS = ("none", "low", "medium", "high")
 _MODELS = (
@@ -29,8 +30,8 @@ _MODELS = (
 class DemoUpstream:
     """`lib.types.Upstream` without a network. Any model name is taken and reported back.
 
-    word_s: the pause before each word, in seconds; 0 for none. now: epoch seconds. new_id: a fresh random suffix for
-    each answer, out of `[A-Za-z0-9_-]`.
+    word_s: the pause before each word of a streamed answer, in seconds; 0 for none. now: epoch seconds. new_id: a fresh
+    random suffix for each answer, out of `[A-Za-z0-9_-]`.
     """
 
     name = "demo"
@@ -65,17 +66,17 @@ class DemoUpstream:
         answer_id = self._new_id()
         builder = Builder(request, response_id=answer_id, created_at=self._now(), model=request.model or _MODELS[0].id)
         yield builder.start()
-        budget = request.parameters.get("max_output_tokens")
-        spent = 0
-        for batch in itertools.islice(_words(builder, planned, answer_id), budget):
-            if self._word_s:
-                await self._sleep(self._word_s)
-            spent += 1
+        pause_s = self._word_s if request.stream else 0
+        length = _length(planned)
+        # Compared here, because the caller's number may be larger than any that `islice` takes.
+        spent = min(length, request.parameters.get("max_output_tokens") or length)
+        for batch in itertools.islice(_words(builder, planned, answer_id), spent):
+            if pause_s:
+                await self._sleep(pause_s)
             yield batch
         thought = min(spent, len(tokens(planned.reasoning)))
         counted = usage(input_tokens(request), spent, reasoning_tokens=thought)
-        cut = spent < _length(planned)
-        reason = "max_output_tokens" if cut else None
+        reason = "max_output_tokens" if spent < length else None
         yield builder.finish(counted, reason=reason, completed_at=self._now())
 
 

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from lib.canonical.request import CanonicalRequest, Item, Tool
-from lib.errors import InvalidRequest
-from lib.upstreams.demo_schema import example
+from lib.canonical.request import CanonicalRequest, Item
+from lib.upstreams.demo_input import attachments, bounded, item_text, tool_output, user_message
+from lib.upstreams.demo_tools import Call, calls, encoded_example
 
-_MAX_QUOTE = 600
 _MIN_REASONING_BUDGET = 16
 """With fewer output tokens than this there is no thinking: it would leave nothing for the answer."""
 
-_OUTPUTS = frozenset({"function_call_output", "custom_tool_call_output"})
-_CALLABLE = frozenset({"function", "custom"})
 _TOKEN = re.compile(r"\s*\S{1,16}|\s+$")
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A tool call to play: `text` holds the arguments as JSON, or the free text of a custom tool."""
-
-    name: str
-    text: str
-    custom: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,80 +30,14 @@ class Plan:
 
 def plan(request: CanonicalRequest) -> Plan:
     """The answer to a request. Raises InvalidRequest for a demanded tool that the demo upstream cannot play."""
-    said = _user_text(request.input)
-    calls = [_play(tool, said) for tool in _chosen(request, said)]
-    return Plan(_reasoning(request), calls, "" if calls else _until_stop(_text(request, said), request))
+    message = user_message(request.input)
+    called = calls(request, item_text(message))
+    return Plan(_reasoning(request), called, "" if called else _until_stop(_text(request, message), request))
 
 
 def tokens(text: str) -> list[str]:
     """The text in pieces of a word, 16 characters at most; the demo upstream counts each as one token."""
     return _TOKEN.findall(text)
-
-
-def input_tokens(request: CanonicalRequest) -> int:
-    """Estimated from the texts of the request: four bytes to a token, at least one."""
-    texts = [request.instructions or "", *(_item_text(item) for item in request.input)]
-    if request.tools:
-        texts.append(msgspec.json.encode(request.tools).decode())
-    return max(1, sum(len(text.encode()) for text in texts) // 4)
-
-
-def _chosen(request: CanonicalRequest, said: str) -> list[Tool]:
-    """The tools to call: the one that is demanded, or those that the user's text names."""
-    choice = request.tool_choice or "auto"
-    if choice == "none" or not request.tools:
-        return []
-    tools = request.tools
-    if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
-        tools = [tool for tool in tools if any(_is(tool, allowed) for allowed in choice.get("tools", ()))]
-        choice = choice.get("mode", "auto")
-    if isinstance(choice, dict):
-        return [_demanded([tool for tool in tools if _is(tool, choice)])]
-    if choice == "required":
-        return [_demanded(tools)]
-    if request.input and request.input[-1].get("type") in _OUTPUTS:
-        return []
-    named = [tool for tool in tools if _playable(tool) and _names(said, tool["name"])]
-    return named[:1] if request.parallel_tool_calls is False else named
-
-
-def _demanded(tools: Iterable[Tool]) -> Tool:
-    tool = next(filter(_playable, tools), None)
-    if tool is None:
-        raise InvalidRequest(
-            "The demo upstream can only play function tools, and custom tools without a grammar. "
-            "Configure an account to use other tools.",
-            param="tool_choice",
-            code="unsupported_value",
-        )
-    return tool
-
-
-def _playable(tool: Tool) -> bool:
-    return tool.get("type") in _CALLABLE and (tool.get("format") or {}).get("type") != "grammar"
-
-
-def _is(tool: Tool, choice: dict[str, Any]) -> bool:
-    return bool(tool.get("type") == choice.get("type") and tool.get("name") == choice.get("name"))
-
-
-def _names(text: str, name: str) -> bool:
-    return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) is not None
-
-
-def _play(tool: Tool, said: str) -> Call:
-    name: str = tool["name"]
-    if tool["type"] == "custom":
-        return Call(name, f"Input from the demo upstream: {_bounded(said)}", custom=True)
-    arguments = _example(tool.get("parameters") or {}, "tools")
-    return Call(name, msgspec.json.encode(arguments if isinstance(arguments, dict) else {}).decode(), custom=False)
-
-
-def _example(schema: Any, param: str) -> Any:
-    try:
-        return example(schema)
-    except ValueError as error:
-        raise InvalidRequest(f"Invalid schema: {error}.", param=param, code="invalid_json_schema") from error
 
 
 def _reasoning(request: CanonicalRequest) -> str:
@@ -128,25 +50,37 @@ def _reasoning(request: CanonicalRequest) -> str:
     return "**Reading the request**"
 
 
-def _text(request: CanonicalRequest, said: str) -> str:
+def _text(request: CanonicalRequest, message: Item) -> str:
     settings = request.text or {}
     format = settings.get("format") or {}
     if format.get("type") == "json_schema":
-        return msgspec.json.encode(_example(format.get("schema"), "text.format")).decode()
+        return encoded_example(format.get("schema"), "text.format")
     if format.get("type") == "json_object":
-        return msgspec.json.encode({"upstream": "demo", "you_said": _bounded(said)}).decode()
-    last = request.input[-1] if request.input else {}
-    if last.get("type") in _OUTPUTS:
-        return f"The tool answered: {_bounded(_item_text(last))}"
-    quote = f"You said: {_bounded(said)}" if said else "You sent no text."
+        return _object(message)
+    output = tool_output(request.input)
+    if output is not None:
+        return _quoted("The tool answered:", "The tool sent no text", output)
+    quote = _quoted("You said:", "You sent no text", message)
     if settings.get("verbosity") == "low":
         return quote
-    sentences = ["Hello from the demo upstream: no account is configured, so no model reads along.", quote]
+    sentences = ["Hello from the demo upstream! No account is configured yet, so no model reads this.", quote]
     if request.instructions:
         sentences.append(f"Your instructions arrived too ({len(request.instructions)} characters).")
     if settings.get("verbosity") == "high":
         sentences.append("Configure an account, and the same request will be answered by a real model.")
     return " ".join(sentences)
+
+
+def _quoted(introduction: str, otherwise: str, item: Item) -> str:
+    text, more = bounded(item_text(item)), attachments(item)
+    beside = f" (with {more})" if more else ""
+    return f"{introduction} {text}{beside}" if text else f"{otherwise}{beside}."
+
+
+def _object(message: Item) -> str:
+    fields: dict[str, Any] = {"upstream": "demo", "you_said": bounded(item_text(message))}
+    more = attachments(message)
+    return msgspec.json.encode({**fields, "with": more} if more else fields).decode()
 
 
 def _until_stop(text: str, request: CanonicalRequest) -> str:
@@ -156,24 +90,3 @@ def _until_stop(text: str, request: CanonicalRequest) -> str:
         if sequence:
             text = text.partition(sequence)[0]
     return text
-
-
-def _user_text(items: Sequence[Item]) -> str:
-    """The text of the last user message."""
-    for item in reversed(items):
-        if item.get("type") == "message" and item.get("role") == "user":
-            return _item_text(item)
-    return ""
-
-
-def _item_text(item: Item) -> str:
-    content = item.get("content", item.get("output"))
-    if isinstance(content, str):
-        return content
-    parts = (part.get("text") for part in content or () if isinstance(part, dict))
-    return " ".join(text for text in parts if isinstance(text, str))
-
-
-def _bounded(text: str) -> str:
-    text = text.strip()
-    return text if len(text) <= _MAX_QUOTE else text[:_MAX_QUOTE].rstrip() + "…"

@@ -73,15 +73,16 @@ class Resolver:
         )
 
     def _gather(self, schema: Any, levels: int, lean: bool, merged: Flat) -> None:
-        if isinstance(schema, bool):
+        if isinstance(schema, bool) or self.spent:
             return
         if not isinstance(schema, Mapping):
             raise TypeError("a schema is an object or a boolean")
-        self._steps += 1 + len(merged.get("properties", ())) // 64  # what joining them costs
+        # Joining costs as much as there is already.
+        self._steps += 1 + (len(merged.get("properties") or ()) + len(merged.get("required") or ())) // 64
         for name in _KEYWORDS:
             if name in schema:
                 _join(merged, name, schema[name])
-        if levels <= 0 or self.spent:
+        if levels <= 0:
             return
         reference = schema.get("$ref")
         if isinstance(reference, str):

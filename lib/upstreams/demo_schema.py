@@ -56,7 +56,7 @@ def example(schema: Any, text: str = "demo") -> Any:
     """A value for the schema; plain strings in it are `text`. Raises ValueError when the schema is malformed."""
     try:
         return _Sampler(schema, text).value(schema, 0)
-    except (TypeError, AttributeError, KeyError, ValueError, OverflowError) as error:
+    except (TypeError, AttributeError, LookupError, ValueError, OverflowError) as error:
         raise ValueError("a keyword of the JSON schema has a value of the wrong kind") from error
 
 
@@ -113,8 +113,9 @@ class _Sampler:
         first, rest = members(schema)
         least = min(count(schema, "minItems", 0), _MAX_ITEMS)
         most = count(schema, "maxItems", _MAX_ITEMS)
+        wanted = max(least, len(first) or int("items" in schema))
         made: list[Any] = []
-        for index in range(min(most, max(least, len(first) or ("items" in schema), 0))):
+        for index in range(min(wanted, most)):
             member = first[index] if index < len(first) else rest
             if self._spent() or (index >= least and not self._optional(member, depth)):
                 break

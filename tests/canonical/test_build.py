@@ -3,12 +3,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from lib.canonical.build import Builder, usage
 from lib.canonical.events import Collector, Event
 from lib.canonical.request import CanonicalRequest
+from tests.canonical.agreement import accumulated, assert_agreement
 
 
 def builder(**fields: Any) -> Builder:
@@ -102,3 +105,52 @@ def test_the_collector_agrees_with_the_builder() -> None:
     for event in events:
         collector.feed(event)
     assert collector.output({}) == events[-1].fields["response"]["output"]
+
+
+def test_the_end_of_a_part_stands_where_its_deltas_stood() -> None:
+    made = builder()
+    events = made.text("Hm. ") + made.refusal("No.") + made.text("Yes.") + made.finish(None)
+    kinds = ("content_part.added", "output_text.delta", "refusal.delta", "output_text.done", "refusal.done")
+    for kind in (*kinds, "content_part.done"):
+        found = [event.fields["content_index"] for event in events if event.type == f"response.{kind}"]
+        assert found == {"o": [0, 2], "r": [1], "c": [0, 1, 2]}[kind[0]], kind
+
+
+_STEPS = st.one_of(
+    st.tuples(st.sampled_from(["text", "refusal", "reasoning"]), st.text(max_size=5)),
+    st.tuples(st.sampled_from(["function", "custom", "arguments"]), st.text(max_size=5)),
+    st.just(("close", "")),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(_STEPS, max_size=14), st.sampled_from([None, "max_output_tokens"]))
+def test_every_sequence_of_steps_makes_events_that_agree(steps: list[tuple[str, str]], reason: str | None) -> None:
+    events = built(steps, reason)
+    assert_agreement(events)
+    output = events[-1].fields["response"]["output"]
+    for snapshot, item in zip(accumulated(events), output, strict=True):
+        if item["type"] == "message":
+            texts = [getattr(part, "text", None) for part in snapshot.content]
+            assert texts == [part.get("text") for part in item["content"]]
+        if item["type"] == "function_call":
+            assert snapshot.arguments == item["arguments"]
+
+
+def built(steps: list[tuple[str, str]], reason: str | None) -> list[Event]:
+    """A whole stream of these steps; arguments go to one of the open calls, if there are any."""
+    made = builder()
+    events = made.start()
+    opened: list[int] = []
+    for number, (step, text) in enumerate(steps):
+        if step in ("function", "custom"):
+            events += made.call(number, "f", call_id=f"call_{number}", custom=step == "custom")
+            opened.append(number)
+        elif step == "arguments":
+            events += made.arguments(opened[len(text) % len(opened)], text) if opened else []
+        elif step == "close":
+            events += made.close()
+            opened.clear()
+        else:
+            events += getattr(made, step)(text)
+    return events + made.finish(usage(1, 2), reason=reason)

@@ -207,3 +207,12 @@ def test_event_is_made_from_either_half() -> None:
 
 def test_deltas_without_text_add_nothing() -> None:
     assert collected(text("a", 0), event("response.output_text.delta", delta=None, output_index=0)) == [message("a")]
+
+
+def test_items_of_deltas_without_ids_have_none() -> None:
+    made = collected(
+        event("response.reasoning_summary_text.delta", delta="Hm", output_index=0, summary_index=0),
+        event("response.output_text.delta", delta="Hi", output_index=2, content_index=0),
+    )
+    assert [item["type"] for item in made] == ["reasoning", "message"]
+    assert all("id" not in item for item in made)
