@@ -12,7 +12,7 @@ What an upstream hands out, and a renderer may rely on:
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -70,16 +70,14 @@ class Event(msgspec.Struct, gc=False, repr_omit_defaults=True):
         return f"Event({self.type})"
 
 
-EventBatches = AsyncIterator[list[Event]]
-
-
 class Collector:
     """Gathers output items, so that the terminal event can carry all of them.
 
     The Codex backend often ends with `output: []` although items were streamed. Precedence for each output index:
     the item of `output_item.done`, else the terminal response's own, else the item of `output_item.added` completed
-    with its deltas, else a message or a reasoning item made of deltas alone. Nothing is decoded before it is needed:
-    text that belongs to a finished item never is.
+    with its deltas, else a message or a reasoning item made of deltas alone. Ids are never made up here: an item that
+    the stream gave none has none, and the renderer, which may have named it already, does. Nothing is decoded before it
+    is needed: text that belongs to a finished item never is.
     """
 
     def __init__(self) -> None:
@@ -117,7 +115,7 @@ class Collector:
             drafts[index].feed(fields["type"], fields)
         status = "completed" if terminal.get("status") == "completed" else "incomplete"
         for index, draft in drafts.items():
-            drafted = draft.item(index, status)
+            drafted = draft.item(status)
             if drafted is not None:
                 items[index] = drafted
         return [items[index] for index in sorted(items)]
@@ -193,9 +191,9 @@ class _Draft:
         if isinstance(text, str):
             texts.append(text)
 
-    def item(self, index: int, status: str) -> Item | None:
+    def item(self, status: str) -> Item | None:
         """None when it cannot be told what the item was (the deltas of a call that nothing named)."""
-        item = self._beginning(index)
+        item = self._beginning()
         if item is None:
             return None
         parts: dict[str, dict[int, Item]] = {}
@@ -214,15 +212,15 @@ class _Draft:
             item["status"] = status
         return item
 
-    def _beginning(self, index: int) -> Item | None:
+    def _beginning(self) -> Item | None:
         if self._announced is not None:
             return dict(self._announced)
         members = {member for member, _, _ in self._texts}
+        named = {"id": self._item_id} if isinstance(self._item_id, str) else {}
         if "content" in members:
-            message = {"type": "message", "status": "in_progress", "role": "assistant", "content": []}
-            return {"id": self._item_id or f"msg_{index}", **message}
+            return {**named, "type": "message", "status": "in_progress", "role": "assistant", "content": []}
         if "summary" in members:
-            return {"id": self._item_id or f"rs_{index}", "type": "reasoning", "summary": []}
+            return {**named, "type": "reasoning", "summary": []}
         return None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from lib.canonical.request import CanonicalRequest
-from lib.errors import UpstreamError, Verdict
+from lib.dialects.damage import malformed as malformed  # other renderers know it from here
 
 MAX_CALL_ID = 40
 """What clients of Chat Completions rely on."""
@@ -76,35 +76,37 @@ def output_items(response: Mapping[str, Any]) -> list[OutputItem]:
     return [item for item in map(output_item, response.get("output") or ()) if item is not None]
 
 
-def malformed() -> UpstreamError:
-    """An event or an item whose members have the wrong types."""
-    return UpstreamError(
-        "The upstream sent an event that does not follow its protocol.",
-        verdict=Verdict.SERVICE,
-        code="upstream_bad_response",
-        should_retry=True,
-    )
+def completion_id(response_id: str) -> str:
+    """The `id` of the answer and of each of its chunks."""
+    return f"chatcmpl-{response_id}"
 
 
-def completion(request: CanonicalRequest, response: Mapping[str, Any], *, id: str, now: float) -> dict[str, Any]:
-    """The whole answer. `id` is the completion's; `now` stands in for a missing `created_at`."""
+def completion(
+    request: CanonicalRequest, response: Mapping[str, Any], *, response_id: str, now: float
+) -> dict[str, Any]:
+    """The whole answer; `now` stands in for a missing `created_at`."""
     items = output_items(response)
     created, model = origin(request, response, now)
     legacy = is_legacy(request)
-    finish = finish_reason(response, any(item.is_call for item in items), legacy)
+    choice = {
+        "index": 0,
+        "message": _message(items, legacy, response_id),
+        "logprobs": None,
+        "finish_reason": finish_reason(response, any(item.is_call for item in items), legacy),
+    }
     body = {
-        "id": id,
+        "id": completion_id(response_id),
         "object": "chat.completion",
         "created": created,
         "model": model,
-        "choices": [{"index": 0, "message": _message(items, legacy), "logprobs": None, "finish_reason": finish}],
+        "choices": [choice],
         "usage": usage(request, response, items),
     }
     tier = service_tier(response)
     return body if tier is None else body | {"service_tier": tier}
 
 
-def _message(items: list[OutputItem], legacy: bool) -> dict[str, Any]:
+def _message(items: list[OutputItem], legacy: bool, response_id: str) -> dict[str, Any]:
     text = ""
     refusal = ""
     annotations = []
@@ -125,21 +127,21 @@ def _message(items: list[OutputItem], legacy: bool) -> dict[str, Any]:
     if calls and legacy:
         message["function_call"] = {"name": calls[0].name or "", "arguments": calls[0].payload}
     elif calls:
-        message["tool_calls"] = [tool_call(item) for item in calls]
+        message["tool_calls"] = [tool_call(item, call_id(item, response_id, index)) for index, item in enumerate(calls)]
     return message
 
 
-def tool_call(item: OutputItem) -> dict[str, Any]:
+def tool_call(item: OutputItem, id: str) -> dict[str, Any]:
     """A call with all that it holds, without the `index` of streamed ones."""
     if item.type == "custom_tool_call":
-        return {"id": call_id(item), "type": "custom", "custom": {"name": item.name or "", "input": item.payload}}
-    return {"id": call_id(item), "type": "function", "function": {"name": item.name or "", "arguments": item.payload}}
+        return {"id": id, "type": "custom", "custom": {"name": item.name or "", "input": item.payload}}
+    return {"id": id, "type": "function", "function": {"name": item.name or "", "arguments": item.payload}}
 
 
-def call_id(item: OutputItem) -> str:
+def call_id(item: OutputItem, response_id: str, index: int) -> str:
     """At most 40 characters. A longer one is hashed: the client sends the short form back with the call as well as
-    with its output, so that nothing has to be remembered."""
-    found = item.call_id or item.id or "call_0"
+    with its output, so that nothing has to be remembered. The `index`th call gets one of its own if it has none."""
+    found = item.call_id or item.id or f"call_{response_id}_{index}"
     return found if len(found) <= MAX_CALL_ID else f"call_{blake2b(found.encode(), digest_size=16).hexdigest()}"
 
 

@@ -26,8 +26,9 @@ class _Call:
 class Calls:
     """All calls of one answer. `legacy`: in the shape of `function_call`, which has room for the first one only."""
 
-    def __init__(self, chunks: Chunks, *, legacy: bool) -> None:
+    def __init__(self, chunks: Chunks, *, response_id: str, legacy: bool) -> None:
         self._chunks = chunks
+        self._response_id = response_id
         self._legacy = legacy
         self._calls: dict[int, _Call] = {}
 
@@ -59,7 +60,8 @@ class Calls:
         if self._legacy:
             return self._function_call(call, {"name": name, "arguments": payload})
         kind, member = ("custom", "input") if is_custom else ("function", "arguments")
-        said = {"index": index, "id": call_id(item), "type": kind, kind: {"name": name, member: payload}}
+        id = call_id(item, self._response_id, index)
+        said = {"index": index, "id": id, "type": kind, kind: {"name": name, member: payload}}
         return self._chunks.chunk({"tool_calls": [said]})
 
     def _continue(self, call: _Call, piece: str) -> bytes:

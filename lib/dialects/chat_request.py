@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from hashlib import blake2b
+from collections.abc import Mapping
 from typing import Any
 
-from lib.canonical.request import CanonicalRequest, Item
+from lib.canonical.request import CanonicalRequest
+from lib.dialects.affinity import affinity_of
 from lib.dialects.chat_messages import parse_messages
 from lib.dialects.chat_tools import parse_tools
 from lib.dialects.fields import (
@@ -28,21 +28,18 @@ from lib.dialects.fields import (
     model_of,
     number,
     object_,
-    one_of,
     read,
     service_tier_of,
-    string,
     string_map,
     table,
-    wrong_value,
 )
+from lib.dialects.formats import FORMAT, SCHEMA_MEMBERS, schema_format
+from lib.dialects.members import name_unknown
 from lib.errors import InvalidRequest
 
 _PASSED, _EMULATED, _REFUSED = Treatment.PASSED, Treatment.EMULATED, Treatment.REFUSED
 
 _IDENTIFIER = identifier(512)
-_FORMAT_NAME = identifier(64)
-_FORMATS = one_of("text", "json_object", "json_schema")
 _CHOICE = Check("a string or an object", (str, dict))
 _STOP = Check(
     "a string or an array of at most 4 strings",
@@ -100,8 +97,8 @@ FIELDS: Table = table(
 """Honoured: what Responses has a typed field for, and `stream`, `stream_options`, `model`, `messages`, which the
 gateway serves itself. `user` is passed and also keeps a conversation on one account."""
 
-_AFFINITY_ITEMS = 16
-_AFFINITY_CHARS = 4096
+_STREAM_OPTIONS = ("include_usage", "include_obfuscation")
+_FORMAT_MEMBERS = ("type", "json_schema")
 
 
 def parse(body: Mapping[str, Any]) -> CanonicalRequest:
@@ -115,7 +112,7 @@ def parse(body: Mapping[str, Any]) -> CanonicalRequest:
         )
     fields = read(FIELDS, body)
     values = fields.values
-    items = parse_messages(values["messages"])
+    items = parse_messages(values["messages"], fields.asked)
     tools = parse_tools(fields)
     if "max_completion_tokens" in values:  # the newer name wins
         fields.parameters["max_output_tokens"] = values["max_completion_tokens"]
@@ -128,23 +125,30 @@ def parse(body: Mapping[str, Any]) -> CanonicalRequest:
         tool_choice=tools.choice,
         parallel_tool_calls=tools.parallel,
         reasoning=_reasoning(values.get("reasoning_effort")),
-        text=_text(values),
+        text=_text(values, fields.asked),
         service_tier=service_tier_of(fields),
         prompt_cache_key=values.get("prompt_cache_key") or None,
         parameters=fields.parameters,
         asked=fields.asked,
         body=body,
-        affinity=values.get("prompt_cache_key") or values.get("user") or _affinity(items),
+        affinity=values.get("prompt_cache_key") or values.get("user") or affinity_of(None, items),
     )
 
 
 def _check_stream_options(fields: Fields) -> None:
-    options = fields.values.get("stream_options", {})
-    for name in ("include_usage", "include_obfuscation"):
+    options = fields.values.get("stream_options")
+    if options is None:
+        return
+    if not fields.values.get("stream"):
+        raise InvalidRequest(
+            "The 'stream_options' parameter is only allowed when 'stream' is enabled.", param="stream_options"
+        )
+    for name in _STREAM_OPTIONS:
         if options.get(name) is not None:
             boolean(options[name], f"stream_options.{name}")
     if options.get("include_obfuscation"):
         ask(fields.asked, "stream_options.include_obfuscation", "stream_options.include_obfuscation")
+    name_unknown(options, _STREAM_OPTIONS, "stream_options", fields.asked)
 
 
 def _reasoning(effort: str | None) -> dict[str, Any] | None:
@@ -154,10 +158,10 @@ def _reasoning(effort: str | None) -> dict[str, Any] | None:
     return {"effort": effort} if effort == "none" else {"effort": effort, "summary": "auto"}
 
 
-def _text(values: Mapping[str, Any]) -> dict[str, Any] | None:
+def _text(values: Mapping[str, Any], asked: dict[str, str]) -> dict[str, Any] | None:
     text: dict[str, Any] = {}
     if "response_format" in values:
-        shape = _format(values["response_format"])
+        shape = _format(values["response_format"], asked)
         if shape is not None:
             text["format"] = shape
     if "verbosity" in values:
@@ -165,50 +169,18 @@ def _text(values: Mapping[str, Any]) -> dict[str, Any] | None:
     return text or None
 
 
-def _format(wanted: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The Responses form of `response_format`; None for plain text."""
+def _format(wanted: Mapping[str, Any], asked: dict[str, str]) -> dict[str, Any] | None:
+    """The Responses form of `response_format`; None for plain text. Name and schema may be left out here only."""
     kind = wanted.get("type")
     if kind is None:
         raise missing("response_format.type")
-    _FORMATS(kind, "response_format.type")
+    FORMAT(kind, "response_format.type")
+    name_unknown(wanted, _FORMAT_MEMBERS, "response_format", asked)
     if kind != "json_schema":
         return None if kind == "text" else {"type": kind}
     param = "response_format.json_schema"
     if wanted.get("json_schema") is None:
         raise missing(param)
     shape = object_(wanted["json_schema"], param)
-    if shape.get("schema") is None:
-        raise missing(f"{param}.schema")
-    name = shape.get("name")
-    found = {
-        "type": "json_schema",
-        "name": "response" if name is None else _format_name(name, f"{param}.name"),
-        "schema": object_(shape["schema"], f"{param}.schema"),
-    }
-    for member, check in (("description", string), ("strict", boolean)):
-        if shape.get(member) is not None:
-            found[member] = check(shape[member], f"{param}.{member}")
-    return found
-
-
-def _format_name(name: Any, param: str) -> str:
-    checked = _FORMAT_NAME(name, param)
-    if not checked:
-        raise wrong_value(param, "a name", name)
-    return str(checked)
-
-
-def _affinity(items: list[Item]) -> str:
-    """A hash of how the conversation began: up to its first user message, which no later turn changes."""
-    digest = blake2b(digest_size=16)
-    for item in items[:_AFFINITY_ITEMS]:
-        for text in _texts(item):
-            digest.update(b"%d\n%b" % (len(text), text[:_AFFINITY_CHARS].encode()))
-        if item.get("role") == "user":
-            break
-    return digest.hexdigest()
-
-
-def _texts(item: Item) -> Iterator[str]:
-    for part in item.get("content") or ():
-        yield next((value for name, value in part.items() if name != "type" and type(value) is str), "")
+    name_unknown(shape, SCHEMA_MEMBERS, param, asked)
+    return {"name": "response", "schema": {}, **schema_format(shape, param)}

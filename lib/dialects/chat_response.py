@@ -1,8 +1,8 @@
 """Canonical events → a Chat Completions stream, or one `chat.completion`.
 
 Text, the bulk of every stream, is a delta between two ready-made byte strings. Everything is sent once, whatever the
-upstream repeats: deltas count first, the `done` events supply what no delta brought, the terminal response what no
-event brought.
+upstream repeats: deltas count first, the `done` events supply what the deltas did not bring, the terminal response what
+no event brought.
 """
 
 from __future__ import annotations
@@ -20,54 +20,24 @@ from lib.dialects.chat_body import (
     OutputItem,
     citations,
     completion,
+    completion_id,
     finish_reason,
     is_legacy,
-    malformed,
     output_item,
     output_items,
     usage,
 )
 from lib.dialects.chat_calls import Calls
 from lib.dialects.chat_chunks import Chunks, encode
+from lib.dialects.chat_pieces import UNREADABLE, At, decode_text, piece_of, response_of
+from lib.dialects.chat_sent import Key, Sent, mended
+from lib.dialects.damage import malformed
+from lib.dialects.places import Places
 from lib.errors import GatewayError
 
-At = tuple[int, int]
-"""(output index, content index) of a part of a message."""
-Thought = tuple[int, str, int]
-"""(output index, "summary" or "content", position) of a part of reasoning."""
-
-
-class _TextDelta(msgspec.Struct):
-    """What matters of the event that comes by the thousand."""
-
-    delta: str
-    output_index: int = 0
-    content_index: int = 0
-
-
-class _Piece(msgspec.Struct):
-    """What matters of the other delta and done events."""
-
-    delta: str = ""
-    text: str = ""
-    refusal: str = ""
-    arguments: str | None = None
-    input: str | None = None
-    annotation: dict[str, Any] | None = None
-    item_id: str = ""
-    output_index: int | None = None
-    content_index: int = 0
-    summary_index: int = 0
-
-    @property
-    def at(self) -> At:
-        return (self.output_index or 0, self.content_index)
-
-
 _TEXT = "response.output_text.delta"
-_decode_text = msgspec.json.Decoder(_TextDelta).decode
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""No JSON, no UTF-8, nested without end; a member of the wrong type is a DecodeError too."""
+_MEMBERS = {"text": "content", "refusal": "refusal", "summary": "reasoning_content", "content": "reasoning_content"}
+"""Kind of a part → the member of a chunk that shows it."""
 
 
 class ChatRenderer:
@@ -77,40 +47,46 @@ class ChatRenderer:
 
     def __init__(self, request: CanonicalRequest, *, response_id: str, now: float) -> None:
         self._request = request
-        self._id = f"chatcmpl-{response_id}"
+        self._response_id = response_id
         self._now = now
         self._legacy = is_legacy(request)
-        self._chunks = Chunks(request, id=self._id, now=now)
-        self._calls = Calls(self._chunks, legacy=self._legacy)
+        self._chunks = Chunks(request, id=completion_id(response_id), now=now)
+        self._calls = Calls(self._chunks, response_id=response_id, legacy=self._legacy)
+        self._places = Places()
+        self._sent = Sent()
         self._is_ended = False
         self._text_at: At | None = None
+        """The part that text deltas go on with; None when the next one needs a look."""
+        self._run: list[str] = []
+        self._run_at: At = (0, 0)
+        self._keep = self._run.append
+        """Takes what was sent of the part at `_run_at` since `_settle`."""
         self._chars = 0
-        """Length of the content so far."""
-        self._parts: dict[At, int] = {}
-        """The text and refusal parts that were begun → where in the content."""
+        """Length of the settled content."""
+        self._starts: dict[At, int] = {}
+        """The text parts that were begun → where in the content."""
         self._cited: dict[At, int] = {}
         """How many annotations of a part were seen."""
-        self._thoughts: set[Thought] = set()
-        self._thought_at: Thought | None = None
-        self._indices: dict[str, int] = {}
-        """Item id → output index."""
+        self._thought_at: Key | None = None
         self._finished: set[int] = set()
         """Output indices of items that were sent to the end."""
 
     def feed(self, event: Event) -> bytes:
         """Raises UpstreamError for an event whose members are of the wrong type."""
-        try:
-            if event.type == _TEXT and not self._is_ended:  # nearly all events: no further call
-                piece = _decode_text(event.raw or event.data)
-                delta = piece.delta
-                if (piece.output_index, piece.content_index) != self._text_at or not delta:
-                    return self._begin_text((piece.output_index, piece.content_index), delta) if delta else b""
-                self._chars += len(delta)
-                return self._chunks.text_head + encode(delta) + self._chunks.text_tail
-            feed = _FEEDS.get(event.type)
-            return feed(self, event) if feed is not None and not self._is_ended else b""
-        except _UNREADABLE as error:
-            raise malformed() from error
+        if event.type == _TEXT and not self._is_ended:  # nearly all events: no further call
+            try:
+                piece = decode_text(event.raw or event.data)
+            except msgspec.ValidationError as error:
+                raise malformed() from error
+            except UNREADABLE:
+                return self._on_cut_text(event)
+            delta = piece.delta
+            if (piece.output_index, piece.content_index) != self._text_at or not delta:
+                return self._begin_text((piece.output_index, piece.content_index), delta) if delta else b""
+            self._keep(delta)
+            return self._chunks.text_head + encode(delta) + self._chunks.text_tail
+        feed = _FEEDS.get(event.type)
+        return feed(self, event) if feed is not None and not self._is_ended else b""
 
     def finish(self) -> bytes:
         return sse.DONE
@@ -120,64 +96,98 @@ class ChatRenderer:
         return sse.encode(encode(error.envelope())) + sse.DONE
 
     def body(self, response: Mapping[str, Any]) -> dict[str, Any]:
-        return completion(self._request, response, id=self._id, now=self._now)
+        return completion(self._request, response, response_id=self._response_id, now=self._now)
 
     # --- Text -------------------------------------------------------------------------------------------------------
 
-    def _begin_text(self, at: At, text: str) -> bytes:
-        self._text_at = at
-        self._parts.setdefault(at, self._chars)
-        self._chars += len(text)
+    def _begin_text(self, at: At, delta: str) -> bytes:
+        """Text of another part than before, or behind half a character."""
+        self._settle()
+        key = (at[0], "text", at[1])
+        text = self._sent.joined(key, delta)
+        self._text_at = None
+        if not text:
+            return b""
+        self._places.note(at[0], "message")
+        self._starts.setdefault(at, self._chars)
+        self._run_at = at
+        self._keep(text)
+        if not self._sent.is_held(key):
+            self._text_at = at
         return self._chunks.chunk({"content": text})
 
+    def _settle(self) -> None:
+        if self._run:
+            text = "".join(self._run)
+            self._run.clear()
+            self._chars += len(text)
+            self._sent.add((self._run_at[0], "text", self._run_at[1]), text)
+
+    def _on_cut_text(self, event: Event) -> bytes:
+        piece = piece_of(event)
+        return self._begin_text(piece.at, piece.delta) if piece.delta else b""
+
     def _on_text_done(self, event: Event) -> bytes:
-        piece = msgspec.convert(event.fields, _Piece)
-        return b"" if piece.at in self._parts or not piece.text else self._begin_text(piece.at, piece.text)
+        piece = piece_of(event)
+        return self._complete_text(piece.at, piece.text)
+
+    def _complete_text(self, at: At, whole: str) -> bytes:
+        self._settle()
+        text = self._sent.missing((at[0], "text", at[1]), whole)
+        return self._begin_text(at, text) if text else b""
 
     def _on_refusal(self, event: Event) -> bytes:
-        piece = msgspec.convert(event.fields, _Piece)
-        text = piece.delta or ("" if piece.at in self._parts else piece.refusal)
-        return self._refuse(piece.at, text) if text else b""
+        piece = piece_of(event)
+        return self._refuse(piece.key("refusal"), piece.delta, piece.refusal)
 
-    def _refuse(self, at: At, text: str) -> bytes:
-        self._parts.setdefault(at, self._chars)
+    def _refuse(self, key: Key, delta: str, whole: str) -> bytes:
+        text = self._sent.joined(key, delta) if delta else self._sent.missing(key, whole)
+        if not text:
+            return b""
+        self._places.note(key[0], "message")
+        self._sent.add(key, text)
         return self._chunks.chunk({"refusal": text})
 
     def _on_annotation(self, event: Event) -> bytes:
-        piece = msgspec.convert(event.fields, _Piece)
+        piece = piece_of(event)
         self._cited[piece.at] = self._cited.get(piece.at, 0) + 1
         return self._annotate(piece.at, [piece.annotation or {}])
 
     def _annotate(self, at: At, annotations: list[dict[str, Any]]) -> bytes:
-        found = citations(annotations, self._parts.get(at, 0))
+        found = citations(annotations, self._starts.get(at, 0))
         return self._chunks.chunk({"annotations": found}) if found else b""
 
     # --- Reasoning --------------------------------------------------------------------------------------------------
 
     def _on_summary(self, event: Event) -> bytes:
-        piece = msgspec.convert(event.fields, _Piece)
-        return self._reason((piece.output_index or 0, "summary", piece.summary_index), piece.delta, piece.text)
+        piece = piece_of(event)
+        return self._reason(piece.key("summary"), piece.delta, piece.text)
 
     def _on_reasoning(self, event: Event) -> bytes:
-        piece = msgspec.convert(event.fields, _Piece)
-        return self._reason((piece.output_index or 0, "content", piece.content_index), piece.delta, piece.text)
+        piece = piece_of(event)
+        return self._reason(piece.key("content"), piece.delta, piece.text)
 
-    def _reason(self, at: Thought, delta: str, whole: str) -> bytes:
-        text = delta or ("" if at in self._thoughts else whole)
+    def _reason(self, key: Key, delta: str, whole: str) -> bytes:
+        text = self._sent.joined(key, delta) if delta else self._sent.missing(key, whole)
         if not text:
             return b""
-        if self._thought_at not in (None, at):
+        self._places.note(key[0], "reasoning")
+        self._sent.add(key, text)
+        if self._thought_at not in (None, key):
             text = PART_BREAK + text
-        self._thought_at = at
-        self._thoughts.add(at)
+        self._thought_at = key
         return self._chunks.chunk({"reasoning_content": text})
 
     # --- Calls and whole items --------------------------------------------------------------------------------------
 
     def _on_call(self, event: Event) -> bytes:
-        piece = msgspec.convert(event.fields, _Piece)
-        index = self._indices.get(piece.item_id, 0) if piece.output_index is None else piece.output_index
-        return self._calls.advance(index, piece.delta, piece.arguments if piece.input is None else piece.input)
+        piece = piece_of(event)
+        index = piece.output_index
+        if index is None:
+            index = self._places.find(piece.item_id) or 0
+        delta = self._sent.joined((index, "call", 0), piece.delta) if piece.delta else ""
+        whole = piece.arguments if piece.input is None else piece.input
+        return self._calls.advance(index, delta, whole if whole is None else mended(whole))
 
     def _on_item_added(self, event: Event) -> bytes:
         index, item = self._item_of(event)
@@ -190,12 +200,14 @@ class ChatRenderer:
     def _item_of(self, event: Event) -> tuple[int, OutputItem | None]:
         item = output_item(event.fields.get("item"))
         index = event.fields.get("output_index")
-        if index is None:  # as the collector counts where an upstream does not
-            index = self._indices.get(item.id or "", len(self._indices)) if item is not None else 0
+        if index is None and item is not None:
+            index = self._places.find(item.id or item.call_id)
+        if index is None:
+            index = self._places.next()
         if type(index) is not int:
             raise malformed()
-        if item is not None and item.id:
-            self._indices[item.id] = index
+        if item is not None:
+            self._places.note(index, item.type, item.id or item.call_id)
         return index, item
 
     def _finish_item(self, index: int, item: OutputItem | None) -> bytes:
@@ -218,40 +230,34 @@ class ChatRenderer:
         frames = []
         for position, part in enumerate(item.content or ()):
             at = (index, position)
-            if at not in self._parts:
-                frames.append(self._begin_text(at, part.text) if part.text else b"")
-                frames.append(self._refuse(at, part.refusal) if part.refusal else b"")
+            frames.append(self._complete_text(at, part.text or ""))
+            frames.append(self._refuse((index, "refusal", position), "", part.refusal or ""))
             frames.append(self._annotate(at, (part.annotations or [])[self._cited.get(at, 0) :]))
         return frames
 
     # --- Beginning and end ------------------------------------------------------------------------------------------
 
     def _on_created(self, event: Event) -> bytes:
-        self._chunks.begin(_response_of(event))
+        self._chunks.begin(response_of(event))
         return b""
 
     def _on_terminal(self, event: Event) -> bytes:
-        response = _response_of(event)
+        response = response_of(event)
         if event.type == "response.incomplete":
             response = {**response, "status": "incomplete"}
         self._chunks.begin(response)
-        frames = []
-        for position, fields in enumerate(response.get("output") or ()):
-            item = output_item(fields)
-            index = position if item is None else self._indices.get(item.id or "", position)
-            frames.append(self._finish_item(index, item))
+        shown = enumerate(map(output_item, response.get("output") or ()))
+        items = {position: item for position, item in shown if item is not None}
+        indices = self._places.match({at: (item.type, item.id or item.call_id) for at, item in items.items()})
+        frames = [self._finish_item(indices[position], item) for position, item in items.items()]
+        for key, text in self._sent.leftovers().items():
+            if key[1] in _MEMBERS:
+                frames.append(self._chunks.chunk({_MEMBERS[key[1]]: text}))
         frames.append(self._chunks.chunk({}, finish_reason(response, bool(self._calls), self._legacy)))
         if self._chunks.with_usage:
             frames.append(self._chunks.usage(usage(self._request, response, output_items(response))))
         self._is_ended = True
         return b"".join(frames)
-
-
-def _response_of(event: Event) -> Mapping[str, Any]:
-    response = event.fields.get("response")
-    if type(response) is not dict:
-        raise malformed()
-    return response
 
 
 _FEEDS: Mapping[str, Callable[[ChatRenderer, Event], bytes]] = {

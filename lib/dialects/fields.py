@@ -29,8 +29,8 @@ from lib.errors import InvalidRequest
 MAX_UNKNOWN_FIELDS = 50
 """Unknown fields are named in a response header, which has to stay small."""
 
-_NAME_CHARS = frozenset(ascii_letters + digits + "_.-")
-_MAX_NAME = 64
+NAME_CHARS = frozenset(ascii_letters + digits + "_.-")
+MAX_NAME = 64
 _CONTROL = frozenset(map(chr, (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)))
 _SHOWN = 64
 _TYPED = frozenset(row.name for row in dataclasses.fields(CanonicalRequest))
@@ -159,7 +159,7 @@ def _name_unknown(names: list[str], rows: Table, asked: dict[str, str]) -> None:
         )
     taken = _TYPED.union(row.canonical for row in rows.values() if row.canonical is not None)
     for name in names:
-        if not 0 < len(name) <= _MAX_NAME or not _NAME_CHARS.issuperset(name):
+        if not 0 < len(name) <= MAX_NAME or not NAME_CHARS.issuperset(name):
             raise InvalidRequest(f"Unknown parameter: {shown(name)}.", code="unknown_parameter")
         # Another field's canonical name may be accepted by an upstream that never gets to see this one.
         asked[f"unknown.{name}" if name in taken else name] = name
@@ -197,12 +197,13 @@ def one_of(*values: str, **aliases: str) -> Check:
     return Check(expected, (str,), allowed.__contains__, (lambda value: aliases.get(value, value)) if aliases else None)
 
 
-def identifier(max_length: int) -> Check:
+def identifier(max_length: int, *, min_length: int = 0) -> Check:
     """A string without control characters: safe in a header and in a log line."""
+    length = f"{min_length} to" if min_length else "at most"
     return Check(
-        f"a string of at most {max_length} characters without control characters",
+        f"a string of {length} {max_length} characters without control characters",
         (str,),
-        lambda value: len(value) <= max_length and _CONTROL.isdisjoint(value),
+        lambda value: min_length <= len(value) <= max_length and _CONTROL.isdisjoint(value),
     )
 
 

@@ -20,6 +20,10 @@ _ID = identifier(1024)
 _NAME = identifier(256)
 _ROLE = one_of("user", "assistant", "system", "developer")
 _CONTENT = Check("a string or an array of content parts", (str, list))
+_FOREIGN: Mapping[str, Check] = {
+    "content": _CONTENT,
+    "output": Check("a string, an array or an object", (str, list, dict)),  # a screenshot is an object
+}
 _OUTPUTS = {
     "function_call_output": "function call",
     "custom_tool_call_output": "custom tool call",
@@ -29,14 +33,34 @@ _OUTPUTS = {
 """Item types that answer a call, with the words for the call in messages."""
 
 
-def parse_input(value: str | list[Any]) -> list[Item]:
-    """The canonical items of `input`. Raises InvalidRequest, which names the item."""
-    if not value:
-        raise wrong_value("input", "a text or at least one item", value)
-    if type(value) is str:
+def parse_input(value: str | list[Any], asked: dict[str, str]) -> list[Item]:
+    """The canonical items of `input`. Raises InvalidRequest, which names the item.
+
+    References to reasoning are left out and noted in `asked`: clients send them with every step of a tool loop, and
+    the answer is merely a little poorer without.
+    """
+    if type(value) is str and value:
         return [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": value}]}]
     calls: set[str] = set()
-    return [_item(item, f"input[{index}]", calls) for index, item in enumerate(value)]
+    items = []
+    for index, item in enumerate(value):
+        if _is_thought(item):
+            asked["item_reference"] = "item_reference"
+        else:
+            items.append(_item(item, f"input[{index}]", calls))
+    if not items:
+        raise wrong_value("input", "a text or at least one item", value)
+    return items
+
+
+def _is_thought(item: Any) -> bool:
+    """Whether this refers to a reasoning item of an earlier response."""
+    if type(item) is not dict or item.get("type", "item_reference") != "item_reference":
+        return False
+    if "role" in item or "content" in item:  # a message without its type
+        return False
+    found = item.get("id")
+    return type(found) is str and found.startswith("rs_")
 
 
 def _item(item: Any, param: str, calls: set[str]) -> Item:
@@ -44,16 +68,19 @@ def _item(item: Any, param: str, calls: set[str]) -> Item:
     object_(item, param)
     kind = _kind(item, param)
     read = _READERS.get(kind)
-    found: Item = item if read is None else read(item, param)
+    found: Item = _read_foreign(item, param) if read is None else read(item, param)
     call_id = found.get("call_id")
+    if call_id is None:
+        return found
+    _ID(call_id, f"{param}.call_id")
     if kind in _OUTPUTS:
-        if type(call_id) is str and call_id not in calls:
+        if call_id not in calls:
             raise InvalidRequest(
-                f"No tool call found for {_OUTPUTS[kind]} output with call_id {_ID(call_id, f'{param}.call_id')}.",
+                f"No tool call found for {_OUTPUTS[kind]} output with call_id {call_id}.",
                 param="input",
                 code="invalid_value",
             )
-    elif type(call_id) is str and not kind.endswith("_output"):
+    elif not kind.endswith("_output"):
         calls.add(call_id)
     return found
 
@@ -114,6 +141,14 @@ def _read_output(item: Item, param: str) -> Item:
     if type(output) is str:
         return item
     return {**item, "output": _parts(output, f"{param}.output", _INPUT_PARTS)}
+
+
+def _read_foreign(item: Item, param: str) -> Item:
+    """An item of a type that is not known here: only what nobody could walk is refused."""
+    for name, check in _FOREIGN.items():
+        if item.get(name) is not None:
+            check(item[name], f"{param}.{name}")
+    return item
 
 
 def _read_reference(item: Item, param: str) -> Item:

@@ -211,12 +211,16 @@ def _incomplete(details: Any) -> dict[str, Any]:
 def _usage(usage: Any) -> dict[str, Any] | None:
     if not isinstance(usage, dict):
         return None
-    taken, made = usage.get("input_tokens") or 0, usage.get("output_tokens") or 0
+    taken, made, total = (_count(usage.get(name)) for name in ("input_tokens", "output_tokens", "total_tokens"))
     return {
         **usage,
         "input_tokens": taken,
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0, **_given(usage, "input_tokens_details")},
         "output_tokens": made,
         "output_tokens_details": {"reasoning_tokens": 0, **_given(usage, "output_tokens_details")},
-        "total_tokens": usage.get("total_tokens") or taken + made,
+        "total_tokens": total or taken + made,
     }
+
+
+def _count(tokens: Any) -> int:
+    return tokens if type(tokens) is int else 0

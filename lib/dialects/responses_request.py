@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from hashlib import blake2b
+from collections.abc import Mapping
 from typing import Any
 
-from lib.canonical.request import CanonicalRequest, Item
+from lib.canonical.request import CanonicalRequest
+from lib.dialects.affinity import affinity_of
 from lib.dialects.fields import (
     EFFORT,
     MODEL,
@@ -34,16 +34,14 @@ from lib.dialects.fields import (
     string_list,
     string_map,
     table,
-    wrong_value,
 )
+from lib.dialects.formats import FORMAT, schema_format
 from lib.dialects.responses_items import parse_input
 from lib.dialects.responses_tools import parse_choice, parse_tools
 
 _PASSED, _REFUSED = Treatment.PASSED, Treatment.REFUSED
 
 _IDENTIFIER = identifier(512)
-_FORMAT_NAME = identifier(64)
-_FORMATS = one_of("text", "json_object", "json_schema")
 _INCLUDABLE = one_of(
     "code_interpreter_call.outputs",
     "computer_call_output.output.image_url",
@@ -102,15 +100,12 @@ FIELDS: Table = table(
 """`user` is passed and also keeps a conversation on one account; the renderer echoes `metadata` and serves
 `include_obfuscation`."""
 
-_AFFINITY_ITEMS = 16
-_AFFINITY_CHARS = 4096
-
 
 def parse(body: Mapping[str, Any]) -> CanonicalRequest:
     """Raises InvalidRequest, which names the field and says what to send."""
     fields = read(FIELDS, body)
     values = fields.values
-    items = parse_input(values["input"])
+    items = parse_input(values["input"], fields.asked)
     tools = parse_tools(values.get("tools", []))
     choice = values.get("tool_choice")
     if choice is not None:
@@ -133,7 +128,7 @@ def parse(body: Mapping[str, Any]) -> CanonicalRequest:
         parameters=fields.parameters,
         asked=fields.asked,
         body=body,
-        affinity=values.get("prompt_cache_key") or values.get("user") or _affinity(instructions, items),
+        affinity=values.get("prompt_cache_key") or values.get("user") or affinity_of(instructions, items),
     )
 
 
@@ -183,33 +178,9 @@ def _check_format(shape: Mapping[str, Any]) -> None:
     kind = shape.get("type")
     if kind is None:
         raise missing(f"{param}.type")
-    if _FORMATS(kind, f"{param}.type") != "json_schema":
+    if FORMAT(kind, f"{param}.type") != "json_schema":
         return
-    for name, check in (("name", _FORMAT_NAME), ("schema", object_)):
+    for name in ("name", "schema"):
         if shape.get(name) is None:
             raise missing(f"{param}.{name}")
-        check(shape[name], f"{param}.{name}")
-    if not shape["name"]:
-        raise wrong_value(f"{param}.name", "a name", shape["name"])
-    for name, check in (("description", string), ("strict", boolean)):
-        if shape.get(name) is not None:
-            check(shape[name], f"{param}.{name}")
-
-
-def _affinity(instructions: str | None, items: list[Item]) -> str:
-    """A hash of how the conversation began: up to its first user message, which no later turn changes."""
-    digest = blake2b(digest_size=16)
-    for text in (instructions or "", *_beginning(items)):
-        digest.update(b"%d\n%b" % (len(text), text[:_AFFINITY_CHARS].encode()))
-    return digest.hexdigest()
-
-
-def _beginning(items: list[Item]) -> Iterator[str]:
-    for item in items[:_AFFINITY_ITEMS]:
-        yield item["type"]
-        if item["type"] != "message":
-            continue
-        for part in item["content"][:_AFFINITY_ITEMS]:
-            yield next((value for name, value in part.items() if name != "type" and type(value) is str), "")
-        if item["role"] == "user":
-            return
+    schema_format(shape, param)

@@ -16,6 +16,8 @@ import msgspec
 from lib import sse
 from lib.canonical.events import COMPLETED, PREAMBLE, Event
 from lib.canonical.request import CanonicalRequest, Item
+from lib.dialects.damage import malformed
+from lib.dialects.responses_ids import ItemIds
 from lib.dialects.responses_object import ResponseObject, error_code, part
 from lib.errors import GatewayError
 
@@ -46,10 +48,23 @@ _REQUIRED: Mapping[str, tuple[bytes, ...]] = {
     "response.reasoning_summary_text.done": (_ITEM_ID,),
     "response.reasoning_summary_part.added": (_ITEM_ID,),
     "response.reasoning_summary_part.done": (_ITEM_ID,),
+    "response.reasoning_text.delta": (_ITEM_ID,),
+    "response.reasoning_text.done": (_ITEM_ID,),
     "response.refusal.delta": (_ITEM_ID,),
     "response.refusal.done": (_ITEM_ID,),
 }
 """Event type → the keys without which its bytes do not pass."""
+_ITEM_TYPES = {
+    "response.function_call_arguments": "function_call",
+    "response.custom_tool_call_input": "custom_tool_call",
+    "response.reasoning_summary_part": "reasoning",
+    "response.reasoning_summary_text": "reasoning",
+    "response.reasoning_text": "reasoning",
+}
+"""What an event belongs to, by the first half of its type; to a message, if not listed."""
+_LF = 10
+"""As a number it is found in a seventh of the time."""
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NUMBER_FIRST = re.compile(rb'\{[^{\[]*?"sequence_number":\s*(\d+)')
 """A number that stands before anything nested, and so belongs to the event."""
 _OBFUSCATION = re.compile(rb',"obfuscation":"[^"\\]*"')
@@ -71,7 +86,7 @@ class ResponsesRenderer:
         self._ended = False
         self._known: dict[str, Any] = {}
         """The upstream's Response so far."""
-        self._ids: dict[int, str] = {}
+        self._ids = ItemIds(self._object.item_id)
         self._names: dict[int, str] = {}
         self._items: dict[int, Item] = {}
         """Finished items."""
@@ -80,12 +95,20 @@ class ResponsesRenderer:
         """Types of deltas that this upstream sends complete, with the head of their frames."""
 
     def feed(self, event: Event) -> bytes:
-        """The frame of one event; more when the upstream left out how a stream begins."""
+        """The frame of one event; more when the upstream left out how a stream begins. Raises UpstreamError for one
+        that cannot be read, where it has to be."""
         if self._ended:
             return b""
-        kind = event.type
-        if kind in self._sound:  # the hot path: all deltas but the first
-            return b"%b%b\n\n" % (self._sound[kind], self._numbered(event.data))
+        try:
+            head = self._sound.get(event.type)
+            if head is not None:  # the hot path: all deltas but the first
+                data = self._numbered(event.data)
+                return b"%b%b\n\n" % (head, data if _LF not in data else _one_line(data))
+            return self._feed(event.type, event)
+        except _UNREADABLE as error:
+            raise malformed() from error
+
+    def _feed(self, kind: str, event: Event) -> bytes:
         if kind in _STATUS:
             return self._lifecycle(kind, event.fields)
         begin = b"" if self._begun else self._begin({})
@@ -94,7 +117,7 @@ class ResponsesRenderer:
         data = event.data
         if not all(key in data for key in _REQUIRED.get(kind, ())):
             return begin + self._send(kind, self._mended(kind, event.fields))
-        if kind.endswith(".delta") and b"\n" not in data and not self._plain:
+        if kind.endswith(".delta") and not self._plain:
             # Which members a type of event has is its sender's habit: one look is enough.
             self._sound[kind] = self._head(kind)
         return begin + self._forward(kind, data)
@@ -136,6 +159,7 @@ class ResponsesRenderer:
             self._ended = True
             if not known.get("output"):
                 known = {**known, "output": [self._items[index] for index in sorted(self._items)]}
+            known = {**known, "output": self._ids.identified(known["output"])}
         whole = self._object.complete(known, _STATUS[kind])
         return begin + self._send(kind, {**fields, "type": kind, "response": whole})
 
@@ -152,10 +176,7 @@ class ResponsesRenderer:
         item, index = fields.get("item"), _index(fields)
         if not isinstance(item, dict):
             return self._forward(kind, event.data)
-        if "id" not in item and index in self._ids:
-            item = {**item, "id": self._ids[index]}
-        whole = self._object.item(item, index, _ITEM_EVENTS[kind])
-        self._ids[index] = whole["id"]
+        whole = self._object.item({**item, "id": self._ids.of(fields, item)}, index, _ITEM_EVENTS[kind])
         if isinstance(item.get("name"), str):
             self._names[index] = item["name"]
         if kind == "response.output_item.done":
@@ -168,8 +189,7 @@ class ResponsesRenderer:
         """The event with what `_REQUIRED` asks for."""
         found = dict(fields)
         index = _index(fields)
-        if not isinstance(found.get("item_id"), str):
-            found["item_id"] = self._ids.get(index) or self._object.item_id("message", index)
+        found["item_id"] = self._ids.of(found, {"type": _item_type(kind, found), "id": found.get("item_id")})
         if kind.startswith("response.output_text."):
             found["logprobs"] = found.get("logprobs") or []
         elif kind.startswith("response.content_part.") and isinstance(found.get("part"), dict):
@@ -186,8 +206,8 @@ class ResponsesRenderer:
     def _forward(self, kind: str, data: bytes) -> bytes:
         """The frame of an event's JSON, with the next sequence number."""
         data = self._numbered(data)
-        if b"\n" in data:  # from a frame of several data lines: white space between tokens
-            data = data.replace(b"\n", b" ")
+        if _LF in data:
+            data = _one_line(data)
         if self._plain:
             data = _OBFUSCATION.sub(b"", data, count=1)
         return b"%b%b\n\n" % (self._head(kind), data)
@@ -203,20 +223,36 @@ class ResponsesRenderer:
     def _numbered(self, data: bytes) -> bytes:
         """The event with the next sequence number; untouched when it has that already."""
         number = self._number
-        self._number = number + 1
         end = b'"sequence_number":%d}' % (number + self._gap)
         if data.endswith(end):
-            return b'%b"sequence_number":%d}' % (data[: -len(end)], number) if self._gap else data
-        start = data.rfind(_NUMBER) + len(_NUMBER)
-        if start >= len(_NUMBER) and data.endswith(b"}") and data[start:-1].isdigit() and len(data) - start < 18:
-            self._gap = int(data[start:-1]) - number
-            return b"%b%d}" % (data[:start], number)
-        return _renumbered(data, number)
+            if self._gap:
+                data = b'%b"sequence_number":%d}' % (data[: -len(end)], number)
+        else:
+            start = data.rfind(_NUMBER) + len(_NUMBER)
+            if start >= len(_NUMBER) and data.endswith(b"}") and data[start:-1].isdigit() and len(data) - start < 18:
+                self._gap = int(data[start:-1]) - number
+                data = b"%b%d}" % (data[:start], number)
+            else:
+                data = _renumbered(data, number)
+        self._number = number + 1
+        return data
+
+
+def _one_line(data: bytes) -> bytes:
+    """JSON out of a frame of several data lines: their ends are white space between tokens."""
+    return data.replace(b"\n", b" ")
 
 
 def _index(fields: Mapping[str, Any]) -> int:
     index = fields.get("output_index")
     return index if type(index) is int else 0
+
+
+def _item_type(kind: str, fields: Mapping[str, Any]) -> str:
+    part = fields.get("part")
+    if isinstance(part, dict) and part.get("type") == "reasoning_text":
+        return "reasoning"
+    return _ITEM_TYPES.get(kind.rpartition(".")[0], "message")
 
 
 def _renumbered(data: bytes, number: int) -> bytes:

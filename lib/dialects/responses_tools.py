@@ -6,31 +6,38 @@ Completions nests under `function` or `custom` are taken from there.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from lib.canonical.request import Item, Tool
-from lib.dialects.fields import array, boolean, missing, object_, one_of, shown, string, wrong_value
-from lib.errors import InvalidRequest
+from lib.dialects.fields import Check, boolean, object_, string
+from lib.dialects.tool_rules import (
+    MODE,
+    NAMED,
+    Choice,
+    check_count,
+    choice_without_tools,
+    duplicate,
+    member,
+    offered_by,
+    pick,
+    pick_allowed,
+    tool_name,
+)
 
-MAX_TOOLS = 1024
-
-_NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
-_NAME_EXPECTED = "1 to 128 letters, digits, '_', '-', '.', ':' or '/'"
-_MODE = one_of("none", "auto", "required")
-_ALLOWED_MODE = one_of("auto", "required")
-_NAMED = ("function", "custom")
 _CARRIERS = ("additional_tools", "tool_search_output")
 """Item types that bring tools of their own."""
-
-Choice = str | dict[str, Any]
+_MEMBERS: Mapping[str, Check] = {
+    "description": string,
+    "parameters": object_,
+    "strict": boolean,
+    "format": object_,
+}
 
 
 def parse_tools(tools: list[Any]) -> list[Tool]:
     """Raises InvalidRequest, which names the tool."""
-    if len(tools) > MAX_TOOLS:
-        raise wrong_value("tools", f"at most {MAX_TOOLS} tools", len(tools))
+    check_count(tools, "tools")
     seen: set[tuple[str, str]] = set()
     found = []
     for index, tool in enumerate(tools):
@@ -39,86 +46,39 @@ def parse_tools(tools: list[Any]) -> list[Tool]:
         name, kind = found[-1].get("name"), found[-1]["type"]
         if type(name) is not str:
             continue
-        key = ("" if kind in _NAMED else kind, name)  # functions and custom tools are called by name alone
+        key = ("" if kind in NAMED else kind, name)  # functions and custom tools are called by name alone
         if key in seen:
-            raise InvalidRequest(
-                f"Duplicate tool name: {shown(name)}. Tool names must be unique.",
-                param=f"{param}.name",
-                code="invalid_value",
-            )
+            raise duplicate(name, f"{param}.name")
         seen.add(key)
     return found
 
 
 def _tool(tool: Any, param: str) -> Tool:
-    object_(tool, param)
-    kind = _member(tool, "type", param)
-    if kind not in _NAMED:
+    kind = member(object_(tool, param), "type", param)
+    if kind not in NAMED:
         return dict(tool)
-    flat = _flat(tool, kind)
-    _name(flat, param)
-    for name, check in (("parameters", object_), ("strict", boolean)):
+    nested = tool.get(kind)
+    flat = {**nested, "type": kind} if "name" not in tool and type(nested) is dict else dict(tool)
+    tool_name(flat, param)
+    for name, check in _MEMBERS.items():
         if flat.get(name) is not None:
             check(flat[name], f"{param}.{name}")
     return flat
 
 
-def _flat(tool: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    nested = tool.get(kind)
-    return {"type": kind, **nested} if "name" not in tool and type(nested) is dict else dict(tool)
-
-
-def _member(holder: Mapping[str, Any], name: str, param: str) -> str:
-    if holder.get(name) is None:
-        raise missing(f"{param}.{name}")
-    value: str = string(holder[name], f"{param}.{name}")
-    return value
-
-
-def _name(tool: Mapping[str, Any], param: str) -> str:
-    name = _member(tool, "name", param)
-    if not _NAME.fullmatch(name):
-        raise wrong_value(f"{param}.name", _NAME_EXPECTED, name)
-    return name
-
-
 def parse_choice(choice: Choice, tools: list[Tool], items: list[Item]) -> Choice:
     """A mode, or the tool that has to be used. Raises InvalidRequest when no such tool is offered."""
-    param = "tool_choice"
-    if type(choice) is str:
-        _MODE(choice, param)
-    elif type(choice) is dict:
-        kind = _member(choice, "type", param)
-        choice = _flat(choice, kind)
-        if kind == "allowed_tools":
-            _check_allowed(choice)
     # Tools may also come with the input; then it is for the upstream to know them.
-    if any(item["type"] in _CARRIERS for item in items):
+    are_known = not any(item["type"] in _CARRIERS for item in items)
+    if type(choice) is str:
+        MODE(choice, "tool_choice")
+    if are_known and not tools and choice not in ("none", "auto"):
+        raise choice_without_tools("tool_choice", "tools")
+    if type(choice) is not dict:
         return choice
-    if not tools and choice not in ("none", "auto"):
-        raise InvalidRequest(
-            "'tool_choice' is only allowed when 'tools' are specified.", param=param, code="invalid_value"
-        )
-    if type(choice) is dict and choice["type"] in _NAMED:
-        name = _name(choice, param)
-        if name not in _offered(tools, choice["type"]):
-            raise InvalidRequest(
-                f"Tool choice {shown(name)} not found in 'tools' parameter.", param=param, code="invalid_value"
-            )
-    return choice
-
-
-def _check_allowed(choice: Mapping[str, Any]) -> None:
-    _ALLOWED_MODE(_member(choice, "mode", "tool_choice"), "tool_choice.mode")
-    tools = choice.get("tools")
-    if tools is None:
-        raise missing("tool_choice.tools")
-    for index, tool in enumerate(array(tools, "tool_choice.tools")):
-        object_(tool, f"tool_choice.tools[{index}]")
-
-
-def _offered(tools: list[Tool], kind: str) -> set[Any]:
-    """Names of tools of one type, those inside of namespaces too."""
-    nested = [tool["tools"] for tool in tools if tool["type"] == "namespace" and type(tool.get("tools")) is list]
-    every = [*tools, *(tool for each in nested for tool in each if type(tool) is dict)]
-    return {tool["name"] for tool in every if tool.get("type") == kind and type(tool.get("name")) is str}
+    kind = member(choice, "type", "tool_choice")
+    offered = offered_by(tools) if are_known else None
+    if kind == "allowed_tools":
+        return pick_allowed(choice, offered, "tool_choice")
+    # A hosted tool goes by several names (`web_search`, `web_search_preview`): the upstream decides.
+    return pick(choice, offered if kind in NAMED else None, "tool_choice")

@@ -11,7 +11,7 @@ from tests.dialects.chat_streams import request
 
 
 def calls(*, legacy: bool = False) -> Calls:
-    return Calls(Chunks(request(), id="chatcmpl-1", now=1.0), legacy=legacy)
+    return Calls(Chunks(request(), id="chatcmpl-1", now=1.0), response_id="r1", legacy=legacy)
 
 
 def item(arguments: str = "") -> OutputItem:

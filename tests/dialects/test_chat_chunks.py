@@ -26,7 +26,7 @@ def test_first_response_fixes_what_all_chunks_share() -> None:
 
 
 def test_ready_made_text_equals_an_encoded_chunk() -> None:
-    for body in ({}, {"stream_options": {"include_usage": True}}):
+    for body in ({}, {"stream": True, "stream_options": {"include_usage": True}}):
         made = frames(**body)
         made.chunk({})
         assert made.text_head + encode("é\n") + made.text_tail == made.chunk({"content": "é\n"})
@@ -39,6 +39,6 @@ def test_line_ends_in_a_model_name_stay_inside_the_json() -> None:
 
 
 def test_usage_chunk_has_no_choices() -> None:
-    made = frames(stream_options={"include_usage": True})
+    made = frames(stream=True, stream_options={"include_usage": True})
     made.begin({})
     assert made.usage({"total_tokens": 1}).endswith(b'"choices":[],"usage":{"total_tokens":1}}\n\n')

@@ -65,6 +65,7 @@ SAMPLES: dict[str, Any] = {
 NEEDS: dict[str, dict[str, Any]] = {
     "function_call": {"functions": [FUNCTION]},
     "parallel_tool_calls": {"tools": [TOOL]},
+    "stream_options": {"stream": True},
     "tool_choice": {"tools": [TOOL]},
 }
 
@@ -207,7 +208,6 @@ def test_json_schema_is_flattened() -> None:
         ({"type": []}, "response_format.type"),
         ({"type": "json_schema"}, "response_format.json_schema"),
         ({"type": "json_schema", "json_schema": []}, "response_format.json_schema"),
-        ({"type": "json_schema", "json_schema": {"name": "a"}}, "response_format.json_schema.schema"),
         ({"type": "json_schema", "json_schema": {"schema": "a"}}, "response_format.json_schema.schema"),
         ({"type": "json_schema", "json_schema": {"schema": {}, "name": ""}}, "response_format.json_schema.name"),
         ({"type": "json_schema", "json_schema": {"schema": {}, "strict": 1}}, "response_format.json_schema.strict"),
@@ -218,9 +218,40 @@ def test_broken_response_format_is_refused(wanted: dict[str, Any], param: str) -
 
 
 def test_stream_options_are_checked_and_padding_is_not_promised() -> None:
-    assert refusal(stream_options={"include_usage": "yes"}).param == "stream_options.include_usage"
+    assert refusal(stream=True, stream_options={"include_usage": "yes"}).param == "stream_options.include_usage"
     asked = parsed(stream=True, stream_options={"include_obfuscation": True}).asked
     assert asked == {"stream_options.include_obfuscation": "stream_options.include_obfuscation"}
+
+
+@pytest.mark.parametrize("stream", [None, False])
+def test_stream_options_without_a_stream_are_refused(stream: bool | None) -> None:
+    error = refusal(stream=stream, stream_options={"include_usage": True})
+    assert error.message == "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+    assert error.param == "stream_options"
+
+
+def test_schema_may_be_left_out() -> None:
+    request = parsed(response_format={"type": "json_schema", "json_schema": {"name": "a"}})
+    assert request.text == {"format": {"type": "json_schema", "name": "a", "schema": {}}}
+
+
+def test_unknown_members_are_named() -> None:
+    assert parsed(stream=True, stream_options={"foo": 1, "bar": None}).asked == {
+        "stream_options.foo": "stream_options.foo"
+    }
+    shape = {"type": "json_schema", "extra": 1, "json_schema": {"schema": {}, "bogus": 1}}
+    assert set(parsed(response_format=shape).asked) == {
+        "text",
+        "response_format.extra",
+        "response_format.json_schema.bogus",
+    }
+
+
+def test_name_of_a_participant_is_named_once() -> None:
+    said = [{"role": "system", "name": "s", "content": "x"}, {"role": "user", "name": "bob", "content": "x"}]
+    assert parsed(messages=[*said, *said]).asked == {"messages.name": "messages.name"}
+    assert parsed(messages=[{"role": "user", "name": "", "content": "x"}]).asked == {}
+    assert refusal(messages=[{"role": "user", "name": 5, "content": "x"}]).param == "messages[0].name"
 
 
 def test_affinity_is_the_cache_key_then_the_user_then_the_beginning_of_the_conversation() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from lib.dialects.chat_request import FIELDS
-from lib.dialects.chat_tools import MAX_TOOLS, Tools, parse_tools
+from lib.dialects.chat_tools import Tools, parse_tools
 from lib.dialects.fields import Fields, read
+from lib.dialects.tool_rules import MAX_TOOLS
 from lib.errors import InvalidRequest
 
 EMPTY = {"type": "object", "properties": {}}
@@ -115,7 +116,7 @@ def test_choice_takes_its_responses_form(choice: Any, expected: Any) -> None:
         ({"type": "function", "function": {"name": "other"}}, "tool_choice.function.name"),
         ({"type": "custom", "custom": {"name": "lookup"}}, "tool_choice.custom.name"),
         ({"type": "web_search"}, "tool_choice.type"),
-        ({"type": "allowed_tools"}, "tool_choice.allowed_tools.tools"),
+        ({"type": "allowed_tools"}, "tool_choice.allowed_tools.mode"),
         ({"type": "allowed_tools", "allowed_tools": []}, "tool_choice.allowed_tools"),
         (
             {"type": "allowed_tools", "mode": "none", "tools": [{"type": "custom", "name": "patch"}]},
@@ -129,6 +130,36 @@ def test_choice_takes_its_responses_form(choice: Any, expected: Any) -> None:
 )
 def test_choice_that_is_not_on_offer_is_refused(choice: Any, param: str) -> None:
     assert refusal(tools=[LOOKUP, PATCH], tool_choice=choice).param == param
+
+
+def test_allowed_tools_are_bounded() -> None:
+    allowed = {"mode": "auto", "tools": [LOOKUP] * 100_000}
+    error = refusal(tools=[LOOKUP], tool_choice={"type": "allowed_tools", "allowed_tools": allowed})
+    assert (error.param, error.code) == ("tool_choice.allowed_tools.tools", "array_above_max_length")
+
+
+def test_name_in_the_choice_of_a_hosted_tool_is_a_string() -> None:
+    assert refusal(tools=[{"type": "mcp"}], tool_choice={"type": "mcp", "name": 5}).param == "tool_choice.name"
+
+
+@pytest.mark.parametrize(
+    ("body", "choice"),
+    [
+        ({"functions": [{"name": "f"}], "tool_choice": "none"}, "none"),
+        ({"functions": [{"name": "f"}], "tool_choice": "none", "function_call": "none"}, "none"),
+        ({"tools": [LOOKUP], "function_call": "none"}, "none"),
+        ({"tools": [LOOKUP], "function_call": "none", "tool_choice": "none"}, "none"),
+        ({"tools": [LOOKUP], "function_call": "auto", "tool_choice": "required"}, "required"),
+        ({"functions": [{"name": "f"}], "tool_choice": "required"}, "required"),
+    ],
+)
+def test_choice_is_honoured_however_it_is_said(body: dict[str, Any], choice: str) -> None:
+    assert parsed(**body).choice == choice
+
+
+def test_choices_that_contradict_each_other_are_refused() -> None:
+    assert refusal(tools=[LOOKUP], function_call="none", tool_choice="required").param == "function_call"
+    assert refusal(functions=[{"name": "f"}], function_call="auto", tool_choice="none").param == "tool_choice"
 
 
 @pytest.mark.parametrize("choice", [None, "none", "auto"])
@@ -200,4 +231,7 @@ def test_web_search_options_become_the_hosted_tool() -> None:
             "user_location": {"type": "approximate", "city": "Oslo", "country": "NO"},
         }
     ]
+    fields = fields_of(web_search_options={"filters": {}})
+    parse_tools(fields)
+    assert "web_search_options.filters" in fields.asked
     assert parsed(web_search_options={}, tools=[LOOKUP]).tools == [FLAT_LOOKUP, {"type": "web_search"}]

@@ -168,4 +168,4 @@ def test_large_picture_is_checked_fast() -> None:
     url = "data:image/png;base64," + base64.b64encode(bytes(4 << 20)).decode()
     started = time.perf_counter()
     check_image_url(url, "p")
-    assert time.perf_counter() - started < 0.5
+    assert time.perf_counter() - started < 2

@@ -2,12 +2,16 @@ from typing import Any
 
 import pytest
 
-from lib.dialects.responses_items import parse_input
+from lib.dialects import responses_items
 from lib.errors import InvalidRequest
 
 Fields = dict[str, Any]
 
 PICTURE = "data:image/png;base64,iVBORw0KGgo="
+
+
+def parse_input(value: str | list[Any]) -> list[Fields]:
+    return responses_items.parse_input(value, {})
 
 
 def message(role: str, *parts: Fields, **more: Any) -> Fields:
@@ -78,11 +82,28 @@ def test_members_of_a_message_are_kept() -> None:
         {"type": "image_generation_call", "id": "ig_1", "result": "aGk="},
         {"type": "compaction", "encrypted_content": "gAAA"},
         {"type": "something_new", "anything": [1]},
+        {"type": "computer_call", "id": "cu_1", "call_id": "c", "action": {"type": "click"}, "status": None},
+        {"type": "computer_call_output", "call_id": "c", "output": {"type": "computer_screenshot"}},
+        {"type": "shell_call_output", "call_id": "c", "output": [{"stdout": "", "outcome": {"type": "timeout"}}]},
+        {"type": "mcp_call", "id": "mcp_1", "server_label": "a", "name": "f", "arguments": "{}", "output": None},
+        {"type": "code_interpreter_call", "id": "ci_1", "code": "1", "outputs": None},
+        {"type": "reasoning", "id": "rs_1", "summary": [], "content": None, "encrypted_content": None, "status": None},
+        {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "a"}]},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}", "namespace": "mcp__docs", "id": None},
+        {"type": "custom_tool_call", "call_id": "c", "name": "f", "input": "", "namespace": "a", "created_by": "b"},
         {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "", "status": "completed"},
     ],
 )
 def test_items_stay_as_they_are(item: Fields) -> None:
     assert parse_input([item]) == [item]
+
+
+def test_references_to_reasoning_are_left_out_and_named() -> None:
+    thought = {"type": "item_reference", "id": "rs_1"}
+    asked: dict[str, str] = {}
+    items = [message("user", text("input_text")), thought, {"id": "rs_2"}, CALL]
+    assert responses_items.parse_input(items, asked) == [items[0], CALL]
+    assert asked == {"item_reference": "item_reference"}
 
 
 def test_the_callers_items_are_not_changed() -> None:
@@ -136,7 +157,15 @@ def test_the_callers_items_are_not_changed() -> None:
         ({"type": "function_call_output", "call_id": "c", "output": [{"type": "?"}]}, "input[0].output[0].type"),
         ({"type": "function_call_output", "call_id": "c\n", "output": "a"}, "input[0].call_id"),
         ({"type": "item_reference", "id": "msg_1"}, "input[0]"),
+        ({"type": "item_reference", "id": 5}, "input[0]"),
         ({"id": "msg_1"}, "input[0]"),
+        ({"type": "item_reference", "id": "rs_1"}, "input"),
+        ({"type": "local_shell_call_output", "call_id": []}, "input[0].call_id"),
+        ({"type": "x_output", "call_id": {}}, "input[0].call_id"),
+        ({"type": "x_call", "call_id": 5}, "input[0].call_id"),
+        ({"type": "foo", "content": 5}, "input[0].content"),
+        ({"type": "foo", "content": {"a": 1}}, "input[0].content"),
+        ({"type": "foo", "output": True}, "input[0].output"),
     ],
 )
 def test_wrong_item_is_refused_by_its_place(item: Any, param: str) -> None:

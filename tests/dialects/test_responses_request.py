@@ -208,6 +208,10 @@ def test_every_official_include_is_allowed() -> None:
     assert parsed(include=list(get_args(ResponseIncludable))).include == list(get_args(ResponseIncludable))
 
 
+def test_stream_options_without_a_stream_change_nothing() -> None:
+    assert parsed(stream_options={"include_obfuscation": False}).asked == {}
+
+
 def test_other_stream_options_go_on() -> None:
     request = parsed(stream_options={"include_obfuscation": True, "reasoning_summary_delivery": "x"})
     assert request.parameters == {"stream_options": {"reasoning_summary_delivery": "x"}}

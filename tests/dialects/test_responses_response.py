@@ -10,7 +10,7 @@ from lib.canonical.events import Event
 from lib.dialects.responses import RESPONSES
 from lib.dialects.responses_response import ResponsesRenderer
 from lib.errors import InvalidRequest, UpstreamError, Verdict
-from tests.dialects.responses_streams import RESPONSE, STREAMS, Fields, call, event, message, stream
+from tests.dialects.responses_streams import RESPONSE, STREAMS, Fields, call, event, message, reasoning, stream
 
 EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 BROKEN = UpstreamError("The upstream broke off.", verdict=Verdict.SERVICE, code="upstream_truncated")
@@ -129,6 +129,77 @@ def test_json_on_several_lines_stays_one_frame() -> None:
     making.feed(STREAMS["text"][0])
     raw = b'{"type":"x",\n"a": 1,\n"sequence_number":1}'
     assert frames(making.feed(Event("x", raw)))[0][1] == raw.replace(b"\n", b" ")
+
+
+def test_delta_on_several_lines_stays_one_frame_though_others_were_whole() -> None:
+    events = STREAMS["text"]
+    first, second = [each for each in events if each.type == "response.output_text.delta"]
+    split = Event(second.type, second.data.replace(b",", b",\n"))
+    sent = fields_of(rendered([split if each is second else each for each in events]))
+    strict(sent)
+    assert [each["delta"] for each in sent if each["type"] == first.type] == ["Hel", "lo"]
+
+
+def nameless(fields: Fields, index: int) -> Fields:
+    item = {name: value for name, value in fields.get("item", {}).items() if name != "id"}
+    bare = {name: value for name, value in fields.items() if name not in ("item_id", "item")}
+    return {**bare, **({"item": item} if item else {}), "output_index": index}
+
+
+@pytest.mark.parametrize("kept", [".delta", ".done", ".added", "response."])
+def test_items_without_ids_have_the_same_one_everywhere(kept: str) -> None:
+    """With gaps in the indices, and however little of an item was streamed."""
+    parts = [
+        *reasoning("Hm"),
+        *message("Hel", "lo", index=1),
+        *message("Bye", index=2, id="msg_2"),
+        *call("{}", index=3),
+    ]
+    bare = [(kind, nameless(fields, 3 * fields["output_index"] + 1)) for kind, fields in parts if kept in kind]
+    sent = fields_of(rendered(stream(*bare)))
+    assert [each["sequence_number"] for each in sent] == list(range(len(sent)))
+    told: dict[int, set[str]] = {}
+    for each in sent:
+        if "output_index" in each:
+            told.setdefault(each["output_index"], set()).add(each.get("item_id") or each["item"]["id"])
+    assert all(len(ids) == 1 and "_r1_" in next(iter(ids)) for ids in told.values())
+    ids = [item["id"] for item in sent[-1]["response"]["output"]]
+    assert len(set(ids)) == len(ids) > 0
+    assert set(ids) <= set.union(*told.values())
+
+
+def test_made_ids_tell_what_they_are_of() -> None:
+    bare = [(kind, nameless(fields, 0)) for kind, fields in call("{}") if kind.endswith("arguments.delta")]
+    assert fields_of(rendered(stream(*bare)))[2]["item_id"] == "fc_r1_0"
+
+
+def test_item_that_changes_its_id_keeps_the_first() -> None:
+    events = message("Hi")
+    last = events[-1][1]
+    changed = [*events[:-1], (events[-1][0], {**last, "item": {**last["item"], "id": "msg_other"}})]
+    sent = fields_of(rendered(stream(*changed)))
+    assert sent[-2]["item"]["id"] == sent[-1]["response"]["output"][0]["id"] == "msg_1"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"type":"response.output_text.delta","item_id":"m","logprobs":[],"delta":"x',
+        b'{"type":"response.output_text.delta","item_id":"m","logprobs":[],"x":' + b"[" * 100_000,
+    ],
+)
+def test_event_that_has_to_be_read_and_cannot_be_is_the_upstreams_failure(raw: bytes) -> None:
+    making = renderer()
+    before = b"".join(map(making.feed, STREAMS["text"][:5]))
+    with pytest.raises(UpstreamError):
+        making.feed(Event("response.output_text.delta", raw))
+    strict(fields_of(before + making.fail(BROKEN)))
+
+
+def test_counts_that_are_no_numbers_are_zero() -> None:
+    usage = {"input_tokens": "5", "output_tokens": 1, "total_tokens": None}
+    found = fields_of(rendered(stream(usage=usage)))[-1]["response"]["usage"]
+    assert (found["input_tokens"], found["output_tokens"], found["total_tokens"]) == (0, 1, 1)
 
 
 def test_line_end_in_a_type_cannot_break_the_frame() -> None:

