@@ -5,11 +5,11 @@ BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url $(UPGRADE)
 
-.PHONY: help serve test check bench lock clean
+.PHONY: help serve test check prove-tools bench lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | sort
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | sort
 
 serve: $(VENV)/serve.stamp  ## serve on HOST:PORT (127.0.0.1:3040); the demo upstream when no account is configured
 	@exec $(BIN)/python -m tools.serve
@@ -24,6 +24,9 @@ check: $(VENV)/dev.stamp  ## ruff, mypy, import floors, size gates
 	$(BIN)/mypy api lib tests bench tools
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.size_gates
+
+prove-tools: $(VENV)/dev.stamp  ## the parser of prompted tool calls against tests/prompted/corpus.jsonl, or CASES=FILE
+	$(BIN)/python -m tools.prove_tools $(CASES)
 
 bench: $(VENV)/dev.stamp  ## cold start, time to first token, throughput and memory against named controls
 	$(BIN)/python -m bench

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from lib.errors import GatewayError, UpstreamError, Verdict
-from lib.routing import Router, Target
+from lib.routing import CLAUDE, ModelMap, Router, Target
 from lib.types import Caller
 from tests.fakes.scripted import ScriptedCredentials, ScriptedUpstream, failure
 
@@ -113,3 +113,58 @@ def test_two_workspaces_of_one_token_have_a_catalogue_each() -> None:
     for account_id in ("w1", "w2", "w1"):
         asyncio.run(made.models(Caller("k2", token="caller-token", account_id=account_id)))
     assert own.catalogue_calls == 2
+
+
+def mapped(model: str, model_map: ModelMap) -> str | None:
+    target = Target(ScriptedUpstream(), ScriptedCredentials(1))
+    made = Router(target, lambda _: target, default_model="m-set", cache_s=10, now=Clock(), model_map=model_map)
+    return asyncio.run(made.pick(model, KEY)).model
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("claude-opus-4-8", "big"),
+        ("claude-haiku-4-5", "small"),
+        ("claude-haiku-4-5-exact", "exact"),
+        ("claude-", "big"),
+        ("claude", "claude"),
+        ("gpt-4o", "gpt-4o"),
+        ("my-gpt-4o-mini-v2", "infix"),
+        ("gpt-4o-mini", "infix"),
+        ("prefix-x-suffix", "both"),
+        ("prefix-suffix", "prefix-suffix"),
+        ("prefix-mid-and-mid-suffix", "both"),
+    ],
+)
+def test_the_pattern_that_says_most_wins(model: str, name: str) -> None:
+    rows: ModelMap = [
+        ("claude-*", "big"),
+        ("claude-haiku-4-5-exact", "exact"),
+        ("claude-haiku-*", "small"),
+        ("*gpt-4o-mini*", "infix"),
+        ("prefix-*-suffix", "both"),
+        CLAUDE,
+    ]
+    assert mapped(model, rows) == name
+
+
+def test_a_claude_that_matches_nothing_is_the_default() -> None:
+    rows: ModelMap = [("claude-haiku-*", "small"), CLAUDE]
+    assert mapped("claude-opus-4-8", rows) == "m-set"
+    assert mapped("claude-haiku-4-5", rows) == "small"
+    best = Router(
+        Target(ScriptedUpstream(), ScriptedCredentials(1)),
+        lambda _: Target(ScriptedUpstream(), ScriptedCredentials(1)),
+        default_model=None,
+        cache_s=10,
+        now=Clock(),
+        model_map=[CLAUDE],
+    )
+    assert asyncio.run(best.pick("claude-opus-4-8", KEY)).model == "m-best"
+
+
+def test_a_star_alone_takes_everything_that_is_named() -> None:
+    assert mapped("anything", [("*", "one")]) == "one"
+    assert mapped("a-b-a", [("a*b*a", "one")]) == "one"
+    assert mapped("aba", [("ab*ba", "one")]) == "aba"

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from lib.errors import GatewayError
+from lib.prompted.policy import EnforcedUpstream
+from lib.prompted.toolless import ToollessUpstream
+from lib.prompted.wrap import PromptedUpstream
 from lib.relay import Relay
 from lib.settings import Settings
 from lib.types import Caller
@@ -59,6 +62,14 @@ def test_a_gateway_for_passthrough_alone_has_an_empty_pool() -> None:
     relay = wired(access_token_prefix="private-prefix-")
     assert route_of(relay, KEY) == ("codex", "no_account_configured")
     assert route_of(relay, TOKEN) == ("codex", "acct-own")
+
+
+@pytest.mark.parametrize(
+    ("way", "kind"), [("native", EnforcedUpstream), ("prompted", PromptedUpstream), ("off", ToollessUpstream)]
+)
+def test_tools_are_done_as_configured(way: str, kind: type) -> None:
+    relay = wired(chatgpt_access_tokens="at-1", chatgpt_tools=way)
+    assert isinstance(asyncio.run(relay._router.pick("m", KEY)).upstream, kind)
 
 
 def test_a_passthrough_token_never_meets_the_demo() -> None:

@@ -2,7 +2,8 @@
 
 System and developer messages stay where they are, with their role. What the model said becomes a message item, the
 calls that it made become items of their own behind it, and each tool message becomes the output of the call that it
-names. Members that other services put into messages (`name`, `reasoning_content`, `cache_control`, …) are left behind.
+names. Members that other services put into messages (`reasoning_content`, `cache_control`, …) are left behind; the
+`name` of a participant is named to the caller, for no upstream has a place for it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from lib.canonical.request import Item
 from lib.dialects.chat_content import assistant_parts, input_parts, output_of
-from lib.dialects.fields import missing, shown, unsupported, wrong_type, wrong_value
+from lib.dialects.fields import missing, shown, string, unsupported, wrong_type, wrong_value
 from lib.errors import InvalidRequest
 
 Message = Mapping[str, Any]
@@ -21,13 +22,13 @@ Message = Mapping[str, Any]
 _OUTPUTS = {"function_call": "function_call_output", "custom_tool_call": "custom_tool_call_output"}
 
 
-def parse_messages(messages: list[Any]) -> list[Item]:
-    """Raises InvalidRequest that names the message, as `messages[3].content[0]`."""
+def parse_messages(messages: list[Any], asked: dict[str, str]) -> list[Item]:
+    """`asked` learns what has no effect. Raises InvalidRequest that names the message, as `messages[3].content[0]`."""
     if not messages:
         raise InvalidRequest(
             "Invalid 'messages': an empty array; send at least one message.", param="messages", code="empty_array"
         )
-    history = History()
+    history = History(asked)
     for index, message in enumerate(messages):
         history.add(message, f"messages[{index}]")
     if not history.items:
@@ -38,8 +39,9 @@ def parse_messages(messages: list[Any]) -> list[Item]:
 class History:
     """The items so far, and which calls wait for their outputs."""
 
-    def __init__(self) -> None:
+    def __init__(self, asked: dict[str, str]) -> None:
         self.items: list[Item] = []
+        self._asked = asked
         self._calls: dict[str, deque[str]] = {}
         """Call id → the item types of the calls with that id, in order: some services give an id twice."""
         self._legacy: dict[str, list[str]] = {}
@@ -67,11 +69,18 @@ class History:
             raise wrong_value(f"{param}.role", "one of " + ", ".join(f"'{each}'" for each in self._roles), role)
         add(message, param)
 
+    def _note_name(self, message: Message, param: str) -> None:
+        name = message.get("name")
+        if name is not None and string(name, f"{param}.name"):
+            self._asked["messages.name"] = "messages.name"
+
     def _add_input(self, message: Message, param: str) -> None:
+        self._note_name(message, param)
         content = input_parts(message.get("content"), f"{param}.content")
         self.items.append({"type": "message", "role": message["role"], "content": content})
 
     def _add_assistant(self, message: Message, param: str) -> None:
+        self._note_name(message, param)
         parts = assistant_parts(message.get("content"), f"{param}.content")
         refusal = message.get("refusal")
         if refusal is not None and type(refusal) is not str:

@@ -21,6 +21,9 @@ TYPES: Mapping[int, str] = {
 }
 """HTTP status → the API's name for it; other 4xx are an `invalid_request_error`, other 5xx an `api_error`."""
 
+THREADS = "thread_unsupported_request"
+"""The code of the refusal to keep a conversation: on it the official SDKs send the whole history instead."""
+
 _TOO_LONG = "prompt is too long: "
 """How the API's own message begins. Claude Code looks for these words, and then compacts the conversation."""
 
@@ -35,5 +38,8 @@ def envelope(error: GatewayError, request_id: str | None = None) -> dict[str, An
     message = error.message
     if error.code == "context_length_exceeded" and not message.startswith(_TOO_LONG):
         message = _TOO_LONG + message
-    body: dict[str, Any] = {"type": "error", "error": {"type": error_type(error.status), "message": message}}
+    told: dict[str, Any] = {"type": error_type(error.status), "message": message}
+    if error.code == THREADS:
+        told["details"] = {"error_code": THREADS}
+    body: dict[str, Any] = {"type": "error", "error": told}
     return body if request_id is None else body | {"request_id": request_id}

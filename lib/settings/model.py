@@ -16,6 +16,7 @@ from lib.settings.values import Problem
 Secrets = Annotated[tuple[SecretStr, ...], values.secrets]
 Prefixes = Annotated[tuple[SecretStr, ...], values.prefixes]
 Accounts = Annotated[tuple[AccountConfig, ...], accounts.parse]
+ModelMap = Annotated[tuple[tuple[str, str], ...], values.model_map]
 Seconds = Annotated[float, values.seconds]
 Pause = Annotated[float, values.pause]
 Size = Annotated[int, values.size]
@@ -54,8 +55,12 @@ class Settings(BaseSettings):
     chatgpt_base_url: Annotated[str | None, values.base_url] = "https://chatgpt.com"
     """None: the variable is set but unusable."""
     proxy: Annotated[SecretStr | None, values.proxy] = None
+    chatgpt_tools: Annotated[str, values.tools] = "native"
+    """native, prompted or off."""
     codex_client_version: Annotated[str, values.version] = "0.160.0"
     default_model: Annotated[str | None, values.name] = None
+    model_map: ModelMap = ()
+    """(pattern, name) pairs; each pattern once."""
     strict_parameters: Annotated[bool, values.switch] = False
 
     log_level: Annotated[str, values.log_level] = "INFO"

@@ -23,6 +23,8 @@ _QUOTES = "\"'`\u2018\u2019\u201c\u201d"
 _SEPARATORS = re.compile(r"[,;\r\n]")
 _EMPTY_ITEM = re.compile(r"(?:^|[,;])\s*(?:[,;]|$)")
 _VISIBLE = re.compile(r"[!-~]+")
+_MODEL = re.compile(r"[!-)+-<>-~]{1,200}")
+_MODEL_PATTERN = re.compile(r"[!-<>-~]{1,200}")
 _VERSION = re.compile(r"\d{1,6}(?:\.\d{1,6}){1,3}(?:[-+][0-9A-Za-z.-]{1,40})?")
 _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 _LEVELS = {"WARN": "WARNING", "FATAL": "CRITICAL"} | {
@@ -106,6 +108,18 @@ def name(value: object, note: Note) -> str | None:
     return bare or None
 
 
+def model_map(value: object, note: Note) -> tuple[tuple[str, str], ...] | None:
+    """A list of `pattern=model`; each pattern once."""
+    found: dict[str, str] = {}
+    for number, item in enumerate(items(value, note), 1):
+        pattern, _, model = (each.strip(_SPACE) for each in item.partition("="))
+        if not _MODEL_PATTERN.fullmatch(pattern) or not _MODEL.fullmatch(model):
+            note(f"item {number} is not of the form pattern=model and was dropped")
+        elif found.setdefault(pattern, model) != model:
+            note(f"item {number} repeats the pattern of an earlier one and was dropped")
+    return tuple(found.items()) or None
+
+
 def path(value: object, note: Note) -> str | None:
     """The name of a file."""
     return text(value, note) or None
@@ -125,6 +139,11 @@ def log_level(value: object, note: Note) -> str | None:
 
 def log_format(value: object, note: Note) -> str | None:
     return _one_of({"logfmt": "logfmt", "json": "json"}, text(value, note).lower(), "must be logfmt or json")
+
+
+def tools(value: object, note: Note) -> str | None:
+    ways = {way: way for way in ("native", "prompted", "off")}
+    return _one_of(ways, text(value, note).lower(), "must be native, prompted or off")
 
 
 def switch(value: object, note: Note) -> bool | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Just below what the platform takes, so that the answer is ours: Vercel 4.5 MB, Lambda 6 MB.
 VERCEL_MAX_BYTES = 4_400_000
 LAMBDA_MAX_BYTES = 5_900_000
-MAX_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 32 * 1024 * 1024
 
 
 def create_app(settings: Settings, *, now: Clock = time.time) -> Gate:

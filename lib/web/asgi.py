@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -25,6 +26,19 @@ MAX_HEADER_CHARS = 4096
 """Clients refuse heads of more than some tens of kilobytes, and names that a caller made up come back in headers."""
 
 _HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiFamily:
+    """What the endpoints of one vendor's API have in common, whatever they answer."""
+
+    envelope: Callable[[GatewayError, str], Mapping[str, Any]]
+    """(error, request id) → the body of an error."""
+    request_id_headers: tuple[bytes, ...] = (b"x-request-id",)
+    """Every answer names the request in all of these."""
+
+
+OPENAI = ApiFamily(lambda error, _: error.envelope())
 
 
 class ClientGone(Exception):
@@ -70,15 +84,24 @@ async def send_json(send: Send, status: int, value: Any, headers: Iterable[tuple
     await send_whole(send, status, msgspec.json.encode(value), [(b"content-type", b"application/json"), *headers])
 
 
-async def send_error(send: Send, error: GatewayError, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
-    """The error object, with what the official SDKs read before they try again."""
-    await send_json(send, error.status, error.envelope(), [*_retry_headers(error), *headers])
+async def send_error(
+    send: Send, error: GatewayError, body: Mapping[str, Any], headers: Iterable[tuple[bytes, bytes]] = ()
+) -> None:
+    """The error in its family's shape, with what the official SDKs read before they try again."""
+    await send_json(send, error.status, body, [*_retry_headers(error), *headers])
+
+
+_RETRY_AFTER_S = {429: 30.0, 503: 5.0}
+"""Statuses that always say when to come back, and when that is if nobody knows."""
 
 
 def _retry_headers(error: GatewayError) -> Headers:
     headers: Headers = []
     if error.should_retry is not None:
         headers.append((b"x-should-retry", b"true" if error.should_retry else b"false"))
-    if error.retry_after_s is not None and error.status in (429, 503) and math.isfinite(error.retry_after_s):
-        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_s))))
+    wait_s = _RETRY_AFTER_S.get(error.status)
+    if wait_s is not None:
+        if error.retry_after_s is not None and math.isfinite(error.retry_after_s):
+            wait_s = error.retry_after_s
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(wait_s))))
     return headers

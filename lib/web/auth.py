@@ -92,6 +92,7 @@ def _credential(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         form = _FORMS.get(name)
         if form is None:
             continue
+        value = value.rstrip(b" \t")  # white space after a value is no part of it (RFC 9110, 5.5)
         match = form.fullmatch(value) if len(value) <= MAX_CREDENTIAL_BYTES else None
         if match is None or name in found:
             raise AuthenticationError(_MALFORMED)

@@ -1,7 +1,7 @@
 """The outermost layer, and the only middleware: what holds for every request, whatever it asks for.
 
-Request id, CORS, path and method, errors in OpenAI's shape, and one log line. Pure ASGI: a `BaseHTTPMiddleware` would
-double the cost of a streamed token.
+Request id, CORS, path and method, errors in the shape of the path's API family, and one log line. Pure ASGI: a
+`BaseHTTPMiddleware` would double the cost of a streamed token.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from lib.errors import GatewayError, InvalidRequest, NotFound
 from lib.types import Clock, Trace
 from lib.web.asgi import (
     TRACE_KEY,
+    ApiFamily,
     ClientGone,
     Headers,
     Message,
@@ -39,7 +40,8 @@ _CORS: Headers = [
     (b"access-control-allow-origin", b"*"),
     (
         b"access-control-expose-headers",
-        b"x-request-id, retry-after, x-should-retry, x-gateway-ignored, openai-processing-ms",
+        b"x-request-id, request-id, retry-after, x-should-retry, x-gateway-ignored, x-gateway-estimated, "
+        b"openai-processing-ms",
     ),
 ]
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
@@ -64,7 +66,7 @@ class Gate:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         trace = Trace(_request_id(scope), self._now(), method=scope["method"], path=scope["path"])
         scope[TRACE_KEY] = trace
-        outgoing = _Outgoing(send, trace, self._now)
+        outgoing = _Outgoing(send, trace, self._now, self._table.family(scope["path"]))
         try:
             await self._answer(scope, receive, outgoing)
         except ClientGone:
@@ -77,10 +79,12 @@ class Gate:
         except asyncio.CancelledError:
             trace.error = trace.error or "cancelled"
             raise
-        except Exception as error:  # noqa: BLE001 - the last resort: logged, and answered in OpenAI's shape
+        except Exception as error:  # noqa: BLE001 - the last resort: logged, and answered like any other
             log_failure("request.failed", error, request_id=trace.request_id)
             await outgoing.fail(GatewayError("The gateway met an internal error.", code="internal_error"))
         finally:
+            if trace.failure is not None:
+                log_failure("request.failed", trace.failure, request_id=trace.request_id)
             log_request(trace, now=self._now())
 
     async def _answer(self, scope: Scope, receive: Receive, send: _Outgoing) -> None:
@@ -93,7 +97,8 @@ class Gate:
             raise NotFound(self._table.hint(scope["path"]))
         endpoint, scope["path_params"] = found
         if method == "HEAD" and "GET" in endpoint.methods:
-            scope["method"] = method = "GET"
+            method = "GET"
+            scope = {**scope, "method": method}  # a copy: the server's own must go on knowing that it was HEAD
             send.without_body()
         app = endpoint.methods.get(method)
         if app is not None:
@@ -101,9 +106,9 @@ class Gate:
         elif method == "OPTIONS":
             await send_whole(send, 200, b"ok", [_TEXT, (b"allow", endpoint.allow())])
         elif method == "GET" and header(scope, b"upgrade") is not None:
-            await send_error(send, *_upgrade_refusal(endpoint))
+            await send.refuse(*_upgrade_refusal(endpoint))
         else:
-            await send_error(send, *_method_refusal(endpoint))
+            await send.refuse(*_method_refusal(endpoint))
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the handshake in HTTP where the server can do that, so that clients fall back to HTTP."""
@@ -116,12 +121,12 @@ class Gate:
         async def send_handshake(message: Message) -> None:
             await send({**message, "type": f"websocket.{message['type']}"})
 
-        outgoing = _Outgoing(send_handshake, trace, self._now)
+        outgoing = _Outgoing(send_handshake, trace, self._now, self._table.family(scope["path"]))
         found = self._table.find(scope["path"])
         if found is None:
             await outgoing.fail(NotFound(self._table.hint(scope["path"])))
         else:
-            await send_error(outgoing, *_upgrade_refusal(found[0]))
+            await outgoing.refuse(*_upgrade_refusal(found[0]))
         log_request(trace, now=self._now())
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -140,10 +145,11 @@ class Gate:
 class _Outgoing:
     """The `send` that endpoints see: puts the common headers on the head and notes what left."""
 
-    def __init__(self, send: Send, trace: Trace, now: Clock) -> None:
+    def __init__(self, send: Send, trace: Trace, now: Clock, family: ApiFamily) -> None:
         self._send = send
         self._trace = trace
         self._now = now
+        self._family = family
         self._head_only = False
 
     def without_body(self) -> None:
@@ -156,9 +162,10 @@ class _Outgoing:
         if message["type"] == "http.response.start":
             trace.status = message["status"]
             elapsed_ms = max(0, int((self._now() - trace.started_at) * 1000))
+            request_id = trace.request_id.encode("ascii")
             message["headers"] = [
                 *message.get("headers", ()),
-                (b"x-request-id", trace.request_id.encode("ascii")),
+                *((name, request_id) for name in self._family.request_id_headers),
                 (b"openai-processing-ms", b"%d" % elapsed_ms),
                 *_CORS,
             ]
@@ -170,7 +177,11 @@ class _Outgoing:
         """Answer with an error, unless an answer has begun: then the server breaks it off."""
         self._trace.error = error.code or error.type
         if self._trace.status == 0:
-            await send_error(self, error)
+            await self.refuse(error)
+
+    async def refuse(self, error: GatewayError, headers: Headers | None = None) -> None:
+        """Answer with an error in the family's shape."""
+        await send_error(self, error, self._family.envelope(error, self._trace.request_id), headers or [])
 
 
 def _request_id(scope: Scope) -> str:

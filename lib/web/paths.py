@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from lib.web.asgi import App
+from lib.web.asgi import OPENAI, ApiFamily, App
 
 _VERSION = "/v1"
 _SLASHES = re.compile(r"//+")
@@ -32,6 +32,8 @@ class Endpoint:
     needs_key: bool = True
     shown: bool = True
     """Whether the documentation lists it."""
+    family: ApiFamily = OPENAI
+    """Also that of every unknown path below this one."""
 
     def allow(self) -> bytes:
         """The value of the `Allow` header."""
@@ -48,8 +50,11 @@ class Table:
         self._exact: dict[str, Endpoint] = {}
         self._prefixes: list[tuple[str, Endpoint]] = []
         self._shown: list[str] = []
+        self._families: dict[str, ApiFamily] = {}
         for endpoint in endpoints:
             for path in _spellings(endpoint.path):
+                if endpoint.family is not OPENAI:
+                    self._families[path] = endpoint.family
                 if path.endswith("{id}"):
                     self._prefixes.append((path.removesuffix("{id}"), endpoint))
                 else:
@@ -73,6 +78,16 @@ class Table:
             if path.startswith(prefix):
                 return endpoint, {"id": path[len(prefix) :]}
         return None
+
+    def family(self, path: str) -> ApiFamily:
+        """Whose manners an answer has on this path, known or not."""
+        if path in self._exact:
+            return self._exact[path].family
+        path = _SLASHES.sub("/", path)
+        for known, family in self._families.items():
+            if path.startswith(known) and path[len(known) : len(known) + 1] in ("", "/"):
+                return family
+        return OPENAI
 
     def hint(self, path: str) -> str:
         """What to tell a client that asked for an unknown path."""

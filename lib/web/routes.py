@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from lib.errors import NotFound
+from lib.errors import GatewayError, NotFound
 from lib.types import Caller, Dialect, Model, Reply, Trace
 from lib.web.asgi import (
     TRACE_KEY,
+    ApiFamily,
     ClientGone,
     Receive,
     Scope,
@@ -25,8 +26,18 @@ from lib.web.pages import Documentation, landing
 from lib.web.paths import Endpoint
 from lib.web.stream import EventStream, Watch
 
-SESSION_HEADERS = (b"session-id", b"session_id", b"conversation_id", b"thread-id", b"x-session-id")
+SESSION_HEADERS = (
+    b"session-id",
+    b"session_id",
+    b"conversation_id",
+    b"thread-id",
+    b"x-session-id",
+    b"x-claude-code-session-id",
+)
 """Headers by which clients name a conversation, in the order in which they are believed."""
+
+ESTIMATED = "x-gateway-estimated"
+"""The header that names the members of an answer which are estimates."""
 
 CATALOGUE_DATE = 1_735_689_600
 """`created` of every model: clients want a number, and the upstreams' catalogues have no dates."""
@@ -71,6 +82,22 @@ def responses_dialect() -> Dialect:
     return RESPONSES
 
 
+def messages_dialect() -> Dialect:
+    """Imported with the first request that speaks it."""
+    from lib.dialects.messages import MESSAGES
+
+    return MESSAGES
+
+
+def _anthropic_envelope(error: GatewayError, request_id: str) -> Mapping[str, Any]:
+    from lib.dialects.messages_errors import envelope
+
+    return envelope(error, request_id)
+
+
+ANTHROPIC = ApiFamily(_anthropic_envelope, (b"x-request-id", b"request-id"))
+
+
 class Api:
     """The endpoints around one relay.
 
@@ -88,6 +115,7 @@ class Api:
         keep_alive_s: float = 10.0,
         chat: Callable[[], Dialect] = chat_dialect,
         responses: Callable[[], Dialect] = responses_dialect,
+        messages: Callable[[], Dialect] = messages_dialect,
     ) -> None:
         self._relay = relay
         self._auth = auth
@@ -96,12 +124,22 @@ class Api:
         self._keep_alive_s = keep_alive_s
         self._chat = chat
         self._responses = responses
+        self._messages = messages
 
     def endpoints(self) -> list[Endpoint]:
         """The whole table, documentation and landing page included."""
         endpoints = [
             Endpoint("/v1/chat/completions", {"POST": self.chat_completions}, "Chat Completions, streamed or whole"),
             Endpoint("/v1/responses", {"POST": self.responses}, "Responses, streamed or whole"),
+            Endpoint(
+                "/v1/messages", {"POST": self.messages}, "Anthropic Messages, streamed or whole", family=ANTHROPIC
+            ),
+            Endpoint(
+                "/v1/messages/count_tokens",
+                {"POST": self.count_tokens},
+                "How many input tokens a message has, estimated",
+                family=ANTHROPIC,
+            ),
             Endpoint("/v1/models", {"GET": self.models}, "The models that this key may use"),
             Endpoint("/v1/models/{id}", {"GET": self.model}, "One model"),
             Endpoint("/v1/accTokens", {"GET": self.acc_tokens}, "How many accounts there are, and are usable"),
@@ -123,6 +161,18 @@ class Api:
     async def responses(self, scope: Scope, receive: Receive, send: Send) -> None:
         """POST /v1/responses"""
         await self._generate(self._responses, scope, receive, send)
+
+    async def messages(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """POST /v1/messages"""
+        await self._generate(self._messages, scope, receive, send)
+
+    async def count_tokens(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """POST /v1/messages/count_tokens: asks no upstream."""
+        from lib.dialects.messages_count import count_tokens
+
+        self._caller(scope)
+        body = await read_json(scope, receive, max_bytes=self._max_request_bytes)
+        await send_json(send, 200, count_tokens(body), encode_headers({ESTIMATED: "input_tokens"}))
 
     async def models(self, scope: Scope, receive: Receive, send: Send) -> None:
         """GET /v1/models"""

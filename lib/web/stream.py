@@ -60,6 +60,7 @@ class Watch:
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.cancel()
+            await asyncio.wait({watcher})  # nothing may be left over when the process is frozen after the answer
         if self._gone:
             if self._task.uncancel() > self._cancelling:
                 return  # someone else cancels, too: theirs goes on
@@ -101,6 +102,7 @@ class EventStream:
             self._timer.cancel()
             if self._keeper is not None:
                 self._keeper.cancel()
+                await asyncio.wait({self._keeper})
             await self._stream.aclose()
 
     async def _body(self) -> None:

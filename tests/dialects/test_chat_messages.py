@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 
 from lib.canonical.request import Item
-from lib.dialects.chat_messages import parse_messages
+from lib.dialects import chat_messages
 from lib.errors import InvalidRequest
 
 Message = dict[str, Any]
+
+
+def parse_messages(messages: list[Any]) -> list[Item]:
+    return chat_messages.parse_messages(messages, {})
 
 
 def user(text: str = "hi") -> Message:

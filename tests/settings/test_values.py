@@ -96,6 +96,8 @@ def test_names_of_levels_and_formats_are_known_in_any_case() -> None:
     assert parsed(values.log_format, "JSON")[0] == "json"
     assert refusal(values.log_level, "chatty") == "must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL"
     assert refusal(values.log_format, "xml") == "must be logfmt or json"
+    assert parsed(values.tools, "Prompted")[0] == "prompted"
+    assert refusal(values.tools, "yes") == "must be native, prompted or off"
     assert refusal(values.switch, "maybe") == "must be true or false"
 
 
@@ -158,3 +160,30 @@ def test_a_version_and_a_name_fit_into_a_header() -> None:
 @pytest.mark.parametrize("raw", [{"a": 1}, ["a"], object()])
 def test_a_structure_is_no_text(raw: object) -> None:
     assert refusal(values.name, raw) == "must be a single text"
+
+
+def map_of(raw: str) -> tuple[object, list[str]]:
+    notes: list[str] = []
+    return values.model_map(raw, notes.append), notes
+
+
+def test_a_model_map_is_a_list_of_pairs() -> None:
+    raw = " claude-* = gpt-5.5 ,'claude-haiku-*=gpt-5.6-luna';\norg/x=a:b"
+    pairs = (("claude-*", "gpt-5.5"), ("claude-haiku-*", "gpt-5.6-luna"), ("org/x", "a:b"))
+    assert map_of(raw) == (pairs, ["stray quotes were removed"])
+    assert map_of("") == (None, [])
+
+
+@pytest.mark.parametrize(
+    "entry", ["claude", "claude-*=", "=gpt", "a=b=c", "a b=c", "a=b*", "a=b c", "é=b", "a=" + "b" * 201]
+)
+def test_a_malformed_entry_is_dropped_alone_and_never_told(entry: str) -> None:
+    pairs, notes = map_of(f"x=y,{entry}")
+    assert pairs == (("x", "y"),)
+    assert notes == ["item 2 is not of the form pattern=model and was dropped"]
+
+
+def test_a_pattern_counts_once() -> None:
+    pairs, notes = map_of("a=b,a=c,a=b")
+    assert pairs == (("a", "b"),)
+    assert notes == ["item 2 repeats the pattern of an earlier one and was dropped"]

@@ -116,6 +116,7 @@ def gateway(relay: ScriptedRelay | None = None, **options: Any) -> Gate:
             "max_request_bytes": 100_000,
             "chat": lambda: NamedDialect("chat"),
             "responses": lambda: NamedDialect("responses"),
+            "messages": lambda: NamedDialect("messages"),
             **options,
         },
     )

@@ -11,7 +11,7 @@ from lib.web.app import platform_max_bytes
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
-        ({}, 64 * 1024 * 1024),
+        ({}, 32 * 1024 * 1024),
         ({"VERCEL": "1"}, 4_400_000),
         ({"AWS_LAMBDA_FUNCTION_NAME": "f"}, 5_900_000),
         ({"VERCEL": "1", "AWS_LAMBDA_FUNCTION_NAME": "f"}, 4_400_000),

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from lib.errors import GatewayError, InvalidRequest, PoolExhausted
-from lib.web.asgi import Message, encode_headers, header, send_error
+from lib.web.asgi import OPENAI, Message, encode_headers, header, send_error
 
 
 def sent(error: GatewayError) -> tuple[dict[str, str], Any]:
@@ -16,7 +16,7 @@ def sent(error: GatewayError) -> tuple[dict[str, str], Any]:
     async def send(message: Message) -> None:
         messages.append(message)
 
-    asyncio.run(send_error(send, error))
+    asyncio.run(send_error(send, error, OPENAI.envelope(error, "req_1")))
     head, body = messages
     return {name.decode(): value.decode() for name, value in head["headers"]}, msgspec.json.decode(body["body"])
 
@@ -36,9 +36,10 @@ def test_retry_after_is_in_whole_seconds_and_at_least_one(seconds: float, value:
     assert headers["x-should-retry"] == "true"
 
 
-def test_retry_after_stands_on_429_and_503_only() -> None:
+def test_retry_after_stands_on_429_and_503_always_and_nowhere_else() -> None:
     assert "retry-after" not in sent(GatewayError("Bad.", status=502, retry_after_s=3))[0]
-    assert "retry-after" not in sent(GatewayError("Bad.", status=503, retry_after_s=float("inf")))[0]
+    assert sent(GatewayError("Bad.", status=503, retry_after_s=float("inf")))[0]["retry-after"] == "5"
+    assert sent(GatewayError("Bad.", status=429))[0]["retry-after"] == "30"
     assert "x-should-retry" not in sent(GatewayError("Bad.", status=503))[0]
 
 

@@ -25,7 +25,10 @@ from tests.web.scripted import (
     served,
 )
 
-EXPOSED = "x-request-id, retry-after, x-should-retry, x-gateway-ignored, openai-processing-ms"
+EXPOSED = (
+    "x-request-id, request-id, retry-after, x-should-retry, x-gateway-ignored, x-gateway-estimated, "
+    "openai-processing-ms"
+)
 
 
 def failing(error: Exception) -> ScriptedRelay:

@@ -24,6 +24,8 @@ def test_the_documentation_is_made_from_the_table(address: tuple[str, int]) -> N
     assert set(document["paths"]) == {
         "/v1/chat/completions",
         "/v1/responses",
+        "/v1/messages",
+        "/v1/messages/count_tokens",
         "/v1/models",
         "/v1/models/{id}",
         "/v1/accTokens",
