@@ -128,7 +128,7 @@ def test_nothing_that_fits_into_a_request_takes_long(content: str, fields: dict[
     asked = request(content, **fields) if content else request(**fields)
     began = time.process_time()
     assert "You said" in text(asked)
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 5
 
 
 def test_closing_early_ends_the_answer() -> None:

@@ -143,7 +143,7 @@ def test_optional_properties_are_filled_too() -> None:
 def test_no_schema_makes_it_large_or_slow(schema: dict[str, Any]) -> None:
     began = time.process_time()
     value = example(schema)
-    assert time.process_time() - began < 0.5
+    assert time.process_time() - began < 5
     assert len(msgspec.json.encode(value)) < 50_000
 
 
