@@ -15,6 +15,7 @@ Messages are written for the caller and never hold a credential or a body of the
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -102,6 +103,13 @@ class PoolExhausted(GatewayError):
     type = "server_error"
     code = "no_account_configured"
     should_retry: bool | None = False
+
+
+def refused_tokens(accounts: Iterable[str], code: str | None) -> AuthenticationError:
+    """For a caller whose own key is good: the upstream takes none of these accounts' tokens. `accounts`: names of
+    leases, of which the slots are told."""
+    slots = ", ".join(name.partition("-")[0] for name in accounts)
+    return AuthenticationError(f"The upstream refused the access token ({slots}): {code}. Replace it.", code=code)
 
 
 class Verdict(enum.Enum):

@@ -14,14 +14,16 @@ raised. What a failure means is its verdict:
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 
 from lib.canonical.events import COMPLETED, PREAMBLE, Event
 from lib.canonical.request import CanonicalRequest, without_reasoning
-from lib.errors import GatewayError, PoolExhausted, UpstreamError, Verdict
+from lib.errors import GatewayError, PoolExhausted, UpstreamError, Verdict, refused_tokens
 from lib.types import Answer, Clock, Credentials, Lease, Outcome, Route, Trace, Window
 
+_LOG = logging.getLogger("chat2api.accounts")
 _LONG_WAIT_S = 60.0
 """The official SDKs sleep through a `retry-after` of up to a minute; a longer one they would ignore and hammer."""
 
@@ -116,6 +118,7 @@ class Failover:
         if verdict is Verdict.REQUEST:
             raise error
         if verdict is Verdict.ACCOUNT:
+            _LOG.warning("account.refused", extra={"fields": {"account": lease.account, "reason": error.code}})
             state.refused.append(lease.account)
         if verdict in (Verdict.UNREACHABLE, Verdict.REASONING) and verdict not in state.repeated:
             state.repeated.add(verdict)
@@ -178,18 +181,7 @@ def _final(state: _State, exhausted: PoolExhausted | None = None) -> GatewayErro
         if exhausted is not None and exhausted.status in (401, 429):
             told = exhausted
         elif error.verdict is Verdict.ACCOUNT:
-            told = _refused(state.refused, error)
+            told = refused_tokens(state.refused, error.code)
     if told.retry_after_s is not None and told.retry_after_s > _LONG_WAIT_S:
         told.should_retry = False
     return told
-
-
-def _refused(accounts: list[str], error: UpstreamError) -> GatewayError:
-    slots = ", ".join(name.partition("-")[0] for name in accounts)
-    return GatewayError(
-        f"The upstream refused the access token ({slots}): {error.code}. Replace it.",
-        status=401,
-        type="invalid_request_error",
-        code=error.code,
-        should_retry=False,
-    )

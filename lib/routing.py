@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from lib.errors import PoolExhausted, UpstreamError, Verdict
+from lib.errors import GatewayError, PoolExhausted, UpstreamError, Verdict, refused_tokens
 from lib.types import Caller, Clock, Credentials, Model, Outcome, Route, Upstream
 
 AFFINITY = "models"
@@ -95,7 +95,7 @@ class Router:
             return kept[1]
         try:
             models = await _fetch(target)
-        except (UpstreamError, PoolExhausted) as error:
+        except GatewayError as error:
             if kept is None or error.status == 401:
                 self._catalogues.pop(key, None)
                 raise
@@ -140,17 +140,17 @@ def _matches(parts: list[str], name: str) -> bool:
 
 async def _fetch(target: Target) -> list[Model]:
     tried: list[str] = []
-    error: UpstreamError | None = None
+    error: GatewayError | None = None
     while len(tried) < _MAX_ACCOUNTS:
         try:
             lease = await target.credentials.lease(affinity=AFFINITY, model=None, tried=tried)
         except PoolExhausted as exhausted:
-            raise error or exhausted from exhausted
+            raise exhausted if error is None or exhausted.status in (401, 429) else error from exhausted
         tried.append(lease.account)
         try:
             return await target.upstream.models(lease)
         except UpstreamError as failure:
-            error = failure
+            error = refused_tokens([lease.account], failure.code) if failure.verdict is Verdict.ACCOUNT else failure
             await target.credentials.report(lease, Outcome(failure), None)
             if failure.verdict is Verdict.REQUEST:
                 break

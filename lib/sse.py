@@ -95,7 +95,7 @@ class Decoder:
     def _frames(self, blocks: list[bytes]) -> list[Frame]:
         frames: list[Frame] = []
         for block in blocks:
-            if len(block) > self._max:
+            if self._is_too_large(block):
                 return self._refused(frames)
             frame = _parse(block)
             if frame is not None:
@@ -104,10 +104,11 @@ class Decoder:
 
     def _bounded(self, frames: list[Frame], rest: bytearray) -> list[Frame]:
         """`rest`: the beginning of the next frame."""
-        # A line end at the end may be the first half of a blank line, which is no part of the frame.
-        if len(rest) > self._max and len(rest) - rest.endswith(b"\n") > self._max:
-            return self._refused(frames)
-        return frames
+        return self._refused(frames) if self._is_too_large(rest) else frames
+
+    def _is_too_large(self, block: bytes | bytearray) -> bool:
+        # Line ends around a frame are blank lines, or halves of one, and no part of it.
+        return len(block) > self._max and len(block.strip(b"\n")) > self._max
 
     def _refused(self, frames: list[Frame]) -> list[Frame]:
         self._too_large = True

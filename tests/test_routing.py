@@ -27,7 +27,7 @@ def router(
     pooled: ScriptedUpstream, *, own: ScriptedUpstream | None = None, default: str | None = None, count: int = 3
 ) -> tuple[Router, Clock]:
     clock = Clock()
-    target = Target(own or ScriptedUpstream(), ScriptedCredentials(1))
+    target = Target(own or ScriptedUpstream(), ScriptedCredentials(1, fixed=True))
     made = Router(
         Target(pooled, ScriptedCredentials(count)), lambda _: target, default_model=default, cache_s=10, now=clock
     )
@@ -82,7 +82,7 @@ def test_a_catalogue_is_asked_of_another_account_when_the_first_fails() -> None:
     pooled = ScriptedUpstream()
     pooled.catalogue = failure(Verdict.ACCOUNT)
     made, _ = router(pooled)
-    with pytest.raises(UpstreamError):
+    with pytest.raises(GatewayError, match=r"\(a3\)"):
         asyncio.run(made.models(KEY))
     assert pooled.catalogue_calls == 3
 
@@ -103,7 +103,7 @@ def test_a_refused_token_has_no_catalogue_any_more() -> None:
     made, clock = router(ScriptedUpstream(), own=own)
     asyncio.run(made.models(TOKEN))
     own.catalogue, clock.now = failure(Verdict.ACCOUNT, status=401), 11
-    with pytest.raises(UpstreamError):
+    with pytest.raises(GatewayError):
         asyncio.run(made.models(TOKEN))
 
 

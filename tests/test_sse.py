@@ -78,6 +78,21 @@ def test_frames_are_those_of_the_standard_wherever_the_bytes_are_cut(stream: byt
     assert frames_of(stream, list(range(len(stream)))) == expected
 
 
+@pytest.mark.parametrize("stream", [b"\n\n\n", b"\n\n\n:", b"\r\r\rd", b"data: 1\n\n\n\n"])
+@pytest.mark.parametrize("limit", range(8))
+def test_blank_lines_are_no_part_of_a_frame(stream: bytes, limit: int) -> None:
+    ends: list[tuple[list[sse.Frame], bool]] = []
+    for cut in (len(stream), 1):
+        decoder, frames = sse.Decoder(limit), list[sse.Frame]()
+        try:
+            for start in range(0, len(stream), cut):
+                frames += decoder.feed(stream[start : start + cut])
+            ends.append((frames + decoder.flush(), False))
+        except sse.FrameTooLarge:
+            ends.append((frames, True))
+    assert ends[0] == ends[1]
+
+
 @settings(max_examples=200, deadline=None)
 @given(STREAMS, st.integers(0, 40), st.data())
 def test_limit_does_not_depend_on_the_cuts(stream: bytes, limit: int, data: st.DataObject) -> None:

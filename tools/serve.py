@@ -70,7 +70,7 @@ def banner(settings: Settings, listener: socket.socket, key: str | None) -> str:
   local key  {shown}
 
   curl -N {address}/v1/chat/completions \\
-    -H "Authorization: Bearer {key or "$AUTH_TOKENS"}" -H "Content-Type: application/json" \\
+    -H "Authorization: Bearer {key or "<one of your AUTH_TOKENS>"}" -H "Content-Type: application/json" \\
     -d '{{"model": "auto", "stream": true, "messages": [{{"role": "user", "content": "Hello!"}}]}}'
 
 """

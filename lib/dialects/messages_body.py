@@ -66,7 +66,7 @@ class OutputItem(msgspec.Struct):
 
 def output_item(fields: Any) -> OutputItem | None:
     """None for items that a message has no place for (generated images, …). Raises UpstreamError."""
-    if type(fields) is not dict or fields.get("type") not in _SHOWN:
+    if type(fields) is not dict or type(fields.get("type")) is not str or fields["type"] not in _SHOWN:
         return None
     try:
         return msgspec.convert(fields, OutputItem)
@@ -106,7 +106,8 @@ def search_blocks(item: OutputItem) -> tuple[Block, Block] | None:
     if action.get("type") != "search" or type(query) is not str:
         return None
     id = f"srvtoolu_{item.id or 'search'}"
-    sources = action.get("sources") or ()
+    told = action.get("sources")
+    sources = told if type(told) is list else ()
     found = [_result(source["url"]) for source in sources if type(source) is dict and type(source.get("url")) is str]
     return (
         {"type": "server_tool_use", "id": id, "name": "web_search", "input": {"query": query}},

@@ -19,6 +19,10 @@ class Calls:
     def __bool__(self) -> bool:
         return bool(self._sent)
 
+    def __contains__(self, index: int) -> bool:
+        """Whether the call at this output index has begun."""
+        return index in self._sent
+
     def announce(self, index: int, item: OutputItem) -> bytes:
         """The beginning of a call; nothing for one that is known."""
         if index in self._sent:

@@ -2,7 +2,8 @@
 
 Text, the bulk of every stream, is a delta between two ready-made byte strings. Everything is sent once, whatever the
 upstream repeats: deltas count first, the `done` events supply what no delta brought, the terminal response what no
-event brought. After a stop sequence nothing more is shown; the upstream's end still brings the usage.
+event brought. After a stop sequence nothing new is shown: calls that are being written are written to their end, and
+the upstream's end still brings the usage.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class MessagesRenderer:
         """Raises UpstreamError for an event whose members are of the wrong type, and for a finished call whose input
         is no JSON object."""
         feed = _FEEDS.get(event.type)
-        if feed is None or self._is_ended or (self._is_stopped and event.type not in COMPLETED):
+        if feed is None or self._is_ended or (self._is_stopped and event.type not in _BEHIND_STOP):
             return b""
         try:
             return feed(self, event) if self._is_begun else self._start() + feed(self, event)
@@ -162,7 +163,7 @@ class MessagesRenderer:
 
     def _finish_item(self, index: int, item: OutputItem | None) -> bytes:
         """What of a finished item was not sent yet. Items that a message cannot show (None) end here."""
-        if item is None or index in self._finished or self._is_stopped:
+        if item is None or index in self._finished or (self._is_stopped and index not in self._calls):
             return b""
         self._finished.add(index)
         if item.is_call:
@@ -221,3 +222,6 @@ _FEEDS: Mapping[str, Callable[[MessagesRenderer, Event], bytes]] = {
     "response.incomplete": MessagesRenderer._on_terminal,
 }
 """Event type → what it adds to the answer; every other event adds nothing to a message."""
+
+_BEHIND_STOP = COMPLETED | {"response.function_call_arguments.delta", "response.output_item.done"}
+"""Event types that still count after a stop sequence."""

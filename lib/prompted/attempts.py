@@ -14,6 +14,9 @@ from lib.types import Answer, Lease, Upstream, Window
 
 MAX_ATTEMPTS = 2
 
+UNKNOWN_SHAPE = (TypeError, ValueError, LookupError, AttributeError, RecursionError)
+"""What reading an event raises whose members are not what they should be."""
+
 
 class Judge(Protocol):
     """Looks at the answers to one request."""
@@ -87,7 +90,10 @@ class JudgedAnswer:
     async def _judged(self) -> AsyncGenerator[list[Event], None]:
         self._judge.begin()
         async for batch in self._answer:
-            passed = self._judge.take(batch)
+            try:
+                passed = self._judge.take(batch)
+            except UNKNOWN_SHAPE as error:
+                raise malformed() from error
             if self._spent and passed and passed[-1].type.startswith("response."):
                 passed[-1] = _with_usage(passed[-1], self._spent)
             yield passed
@@ -109,6 +115,16 @@ def _unmet(rejected: RejectedError) -> UpstreamError:
         type="server_error",
         code=rejected.code,
         should_retry=False,
+    )
+
+
+def malformed() -> UpstreamError:
+    """For an event that cannot be read: it is not the gateway that failed."""
+    return UpstreamError(
+        "The upstream sent an event of an unknown shape.",
+        verdict=Verdict.SERVICE,
+        code="upstream_bad_response",
+        should_retry=True,
     )
 
 

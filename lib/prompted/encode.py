@@ -171,24 +171,29 @@ class _History:
         return {**item, "content": self._parts(content)} if isinstance(content, list | str) else item
 
     def _parts(self, content: Any) -> list[Item]:
-        """Content parts; texts among them escaped, images and files as they are."""
+        """Content parts; texts among them escaped, images and files as they are. Where a marker may stand in two
+        parts, they become one."""
         if isinstance(content, str):
             return [_text(_escaped(content, self._key))]
-        return [
-            {**part, "text": _escaped(part["text"], self._key)} if isinstance(part.get("text"), str) else part
-            for part in content or ()
-        ]
+        parts = content or ()
+        if self._key in "".join(part["text"] for part in parts if _is_text(part)):
+            parts = _joined(parts)
+        return [{**part, "text": _escaped(part["text"], self._key)} if _is_text(part) else part for part in parts]
 
 
 def _joined(parts: Sequence[Item]) -> list[Item]:
     """With texts that follow one another in one part."""
     joined: list[Item] = []
     for part in parts:
-        if joined and part.get("type") == joined[-1].get("type") == "input_text":
-            joined[-1] = _text(joined[-1]["text"] + part["text"])
+        if joined and part.get("type") == joined[-1].get("type") and _is_text(part) and _is_text(joined[-1]):
+            joined[-1] = {**joined[-1], "text": joined[-1]["text"] + part["text"]}
         else:
             joined.append(part)
     return joined
+
+
+def _is_text(part: Item) -> bool:
+    return isinstance(part.get("text"), str)
 
 
 def _text(text: str) -> Item:

@@ -7,7 +7,8 @@
 
 Where an answer may have to be asked for again, nothing goes out before it is certain that it stands; where nothing is
 to be enforced, nothing is looked at.
-An answer that the upstream cut short (`response.incomplete`) is handed on as it is.
+An answer that the upstream cut short (`response.incomplete`) is handed on as it is, and so is a refusal: it would not
+be another one if it were asked for again.
 """
 
 from __future__ import annotations
@@ -33,10 +34,21 @@ class Rule:
     """(type, name) of the tools that may be called; None for any. Hosted tools are the upstream's own affair."""
     required: bool = False
     single: bool = False
+    hosted: str = ""
+    """The type of the hosted tool that must be called, if it is one."""
 
     def allows(self, item: Mapping[str, Any]) -> bool:
         """Whether this function or custom call is one of those that may be made."""
         return self.allowed is None or (_NAMED[item["type"]], str(item.get("name"))) in self.allowed
+
+    def is_met_by(self, kind: str) -> bool:
+        """Whether an item of this type, which is no function or custom call, is the call that is demanded."""
+        if not kind.endswith("_call"):
+            return False
+        tool = kind.removesuffix("_call")  # `web_search_call` is made by `web_search` or `web_search_preview`
+        if self.hosted:
+            return self.hosted.startswith(tool)
+        return self.allowed is None or any(allowed.startswith(tool) for allowed, _ in self.allowed)
 
 
 def rule_of(request: CanonicalRequest) -> Rule | None:
@@ -46,7 +58,7 @@ def rule_of(request: CanonicalRequest) -> Rule | None:
     if choice == "required":
         return Rule(required=True, single=single)
     if choice == "none":
-        return Rule(allowed=frozenset())
+        return Rule(allowed=frozenset()) if request.tools else None
     if not isinstance(choice, dict):
         return Rule(single=True) if single and request.tools else None
     if choice.get("type") == "allowed_tools":
@@ -54,7 +66,7 @@ def rule_of(request: CanonicalRequest) -> Rule | None:
         return Rule(allowed, choice.get("mode") == "required", single)
     if choice.get("type") in _NAMED.values():
         return Rule(frozenset({_key(choice)}), required=True, single=single)
-    return Rule(required=True, single=single)
+    return Rule(required=True, single=single, hosted=str(choice.get("type")))
 
 
 class EnforcedUpstream:
@@ -104,7 +116,7 @@ class _PolicyJudge:
 
     def _certain(self) -> bool:
         if self._rule.required:
-            return self._filter.called
+            return self._filter.called or self._filter.refused
         return self._rule.allowed is None or self._filter.said
 
     def _judge(self, terminal: Event) -> None:
@@ -118,11 +130,13 @@ class _PolicyJudge:
 class CallFilter:
     """Leaves out the calls that a rule forbids, as if the upstream had never made them; no IO.
 
-    called: whether a call was kept. said: whether anything but reasoning was. dropped: how many calls were not kept.
+    called: whether a call was kept that meets a demand. refused: whether the model declined to answer. said: whether
+    anything but reasoning was kept. dropped: how many calls were not kept.
     """
 
     def __init__(self, rule: Rule) -> None:
         self.called = False
+        self.refused = False
         self.said = False
         self._rule = rule
         self._verdicts: dict[str, bool] = {}
@@ -153,6 +167,8 @@ class CallFilter:
             event = self._terminal(event)
         elif kind == "response.output_text.delta":
             self.said = True
+        elif kind == "response.refusal.delta":
+            self.refused = True
         if not self._dropped:
             return event
         index = event.fields.get("output_index")
@@ -170,15 +186,17 @@ class CallFilter:
         """Whether this item stays; the same for every mention of it."""
         kind = str(item.get("type"))
         if kind not in _NAMED:
-            self.called = self.called or kind.endswith("_call")
+            self.called = self.called or self._rule.is_met_by(kind)
             self.said = self.said or kind != "reasoning"
+            self.refused = self.refused or any(part.get("type") == "refusal" for part in item.get("content") or ())
             return True
         name = str(item.get("call_id") or item.get("id"))
         if name not in self._verdicts:
             full = self._rule.single and any(self._verdicts.values())
             self._verdicts[name] = self._rule.allows(item) and not full
         if self._verdicts[name]:
-            self.called = self.said = True
+            self.said = True
+            self.called = self.called or not self._rule.hosted
         return self._verdicts[name]
 
     def _terminal(self, event: Event) -> Event:
@@ -198,7 +216,7 @@ class CallFilter:
 
 
 def _key(tool: Mapping[str, Any]) -> Key:
-    return str(tool.get("type")), str(tool.get("name"))
+    return str(tool.get("type")), str(tool.get("name") or "")
 
 
 def _problem(rule: Rule) -> str:
@@ -216,7 +234,7 @@ def _reminder(rule: Rule) -> Item:
 
 
 def _wanted(rule: Rule) -> str:
-    names = sorted(name for _, name in rule.allowed or ())
+    names = sorted(name or kind for kind, name in rule.allowed or ()) or [rule.hosted] * bool(rule.hosted)
     if not names:
         return "a tool"
     return f"the tool '{names[0]}'" if len(names) == 1 else f"one of the tools {', '.join(map(repr, names))}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from lib.canonical.build import Builder
 from lib.canonical.events import COMPLETED, Event
-from lib.canonical.request import CanonicalRequest
+from lib.canonical.request import CanonicalRequest, Item
+from lib.prompted.attempts import UNKNOWN_SHAPE, malformed
 from lib.prompted.encode import encode_request
 from lib.prompted.parse import Parser
 from lib.prompted.pieces import CALL, REASONING, TEXT, Piece
@@ -89,7 +90,11 @@ class _TranslatedAnswer:
 
     async def _batches(self) -> AsyncGenerator[list[Event], None]:
         async for batch in self._answer:
-            yield [event for inner in batch for event in self._translation.take(inner)]
+            try:
+                events = [event for inner in batch for event in self._translation.take(inner)]
+            except UNKNOWN_SHAPE as error:
+                raise malformed() from error
+            yield events
 
 
 class Translation:
@@ -103,10 +108,12 @@ class Translation:
         self._blank = ""
         """Blank space that the reply begins with; it goes out only with a text behind it."""
         self._calls = 0
-        self._heard = False
-        """Whether any text came in pieces."""
+        self._heard: set[Any] = set()
+        """Output indices of the messages whose text was read."""
         self._spoke = False
         """Whether any text went out."""
+        self._refused = False
+        """Whether a refusal came in pieces."""
 
     def take(self, event: Event) -> list[Event]:
         """The events that this one stands for."""
@@ -117,14 +124,18 @@ class Translation:
         else:
             events = []
         if kind == "response.output_text.delta":
-            self._heard = True
-            events += self._said(self._parser.feed(event.fields["delta"]))
+            events += self._read(event.fields.get("output_index"), event.fields["delta"])
         elif kind in ("response.reasoning_summary_text.delta", "response.reasoning_text.delta"):
             events += self._builder.reasoning(event.fields["delta"])
         elif kind == "response.reasoning_summary_part.added" and event.fields.get("summary_index"):
             events += self._builder.reasoning("\n\n")
         elif kind == "response.refusal.delta":
+            self._refused = True
             events += self._builder.refusal(event.fields["delta"])
+        elif kind == "response.output_item.done":
+            index, item = event.fields.get("output_index"), event.fields["item"]
+            if item.get("type") == "message" and index not in self._heard:
+                events += self._read(index, _text_of([item]))
         elif kind in COMPLETED:
             events += self._finished(event.fields["response"], whole=kind == "response.completed")
         return events
@@ -137,6 +148,16 @@ class Translation:
             created_at=response.get("created_at") or 0,
             model=response.get("model"),
         )
+
+    def _read(self, index: Any, text: str) -> list[Event]:
+        """More text of the message at this index. A new message stays one, unless a block runs into it."""
+        assert self._builder is not None
+        if not text:
+            return []
+        is_new = bool(self._heard) and index not in self._heard
+        self._heard.add(index)
+        closed = self._builder.close() if is_new and not self._parser.held else []
+        return closed + self._said(self._parser.feed(text))
 
     def _said(self, pieces: list[Piece]) -> list[Event]:
         assert self._builder is not None
@@ -169,10 +190,14 @@ class Translation:
 
     def _finished(self, response: Mapping[str, Any], *, whole: bool) -> list[Event]:
         assert self._builder is not None
-        events = [] if self._heard else self._said(self._parser.feed(_text_of(response)))
+        output = response.get("output") or ()
+        events = [] if self._heard else self._said(self._parser.feed(_text_of(output)))
         events += self._said(self._parser.finish())
         if self._blank:
             events += self._builder.text(self._blank)
+        refusal = "" if self._refused else _text_of(output, "refusal", "refusal")
+        if refusal:
+            events += self._builder.refusal(refusal)
         reason = None
         if not whole:
             reason = (response.get("incomplete_details") or {}).get("reason") or "max_output_tokens"
@@ -180,8 +205,8 @@ class Translation:
         return events + self._builder.finish(usage, reason=reason, completed_at=completed_at)
 
 
-def _text_of(response: Mapping[str, Any]) -> str:
-    """The text of all messages of a Response."""
-    messages = [item for item in response.get("output") or () if item.get("type") == "message"]
+def _text_of(output: Iterable[Item], part_type: str = "output_text", member: str = "text") -> str:
+    """The text of all messages among these items."""
+    messages = [item for item in output if item.get("type") == "message"]
     parts = [part for item in messages for part in item.get("content") or ()]
-    return "".join(part["text"] for part in parts if part.get("type") == "output_text")
+    return "".join(part[member] for part in parts if part.get("type") == part_type)

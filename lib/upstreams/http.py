@@ -78,7 +78,10 @@ class HttpClients:
             target = _parsed(url)
             host = target.host
             request = self._request(method, target, headers, content, first_byte_s)
-            transport = await self._transport(proxy or self._proxy or environment_proxy(target, self._environment))
+            proxy = proxy or self._proxy or environment_proxy(target, self._environment)
+            if proxy:
+                host += " (through the proxy)"
+            transport = await self._transport(proxy)
             return HttpAnswer(await transport.handle_async_request(request), host)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError, BadProxy) as exc:
             raise failed(exc, host) from exc

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lib.canonical.request import CanonicalRequest
-from lib.dialects.messages_body import citations, ending_of, output_item, search_blocks, usage
+from lib.dialects.messages_body import OutputItem, citations, ending_of, output_item, search_blocks, usage
 from lib.errors import UpstreamError
 from tests.dialects.chat_streams import call, message, output_text, reasoning, response
 from tests.dialects.messages_streams import THINKING, renderer, request
@@ -135,3 +135,15 @@ def test_a_cut_answer_keeps_the_calls_that_are_whole(arguments: str, kinds: list
     found = renderer().body(response([call("c1", arguments)], status="incomplete"))
     assert [block["type"] for block in found["content"]] == kinds
     assert found["stop_reason"] == "max_tokens"
+
+
+@pytest.mark.parametrize("kind", [[], {}, None, 5])
+def test_an_item_of_no_type_is_none(kind: Any) -> None:
+    assert output_item({"type": kind}) is None
+
+
+@pytest.mark.parametrize("sources", [1.5, True, "x", {"url": "u"}, [1, {"url": 2}]])
+def test_sources_that_cannot_be_read_are_left_out(sources: Any) -> None:
+    action = {"type": "search", "query": "q", "sources": sources}
+    found = search_blocks(OutputItem("web_search_call", action=action))
+    assert found is not None and found[1]["content"] == []

@@ -63,7 +63,7 @@ def test_a_long_text_is_sampled_and_takes_no_longer() -> None:
     asked = request(messages=[{"role": "user", "content": long}])
     started = time.perf_counter()
     count(asked)
-    assert time.perf_counter() - started < 0.2
+    assert time.perf_counter() - started < 2
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -250,14 +249,3 @@ def test_events_of_the_wrong_shape_are_an_upstream_error(broken: Event) -> None:
     messages.feed(created())
     with pytest.raises(UpstreamError):
         messages.feed(broken)
-
-
-def test_a_text_delta_costs_microseconds() -> None:
-    messages = renderer(stream=True)
-    messages.feed(created())
-    deltas = text_deltas(*["word "] * 5_000)
-    messages.feed(deltas[0])
-    started = time.perf_counter()
-    for each in deltas:
-        messages.feed(each)
-    assert (time.perf_counter() - started) / len(deltas) < 20e-6

@@ -97,9 +97,10 @@ class ScriptedUpstream:
 
 
 class ScriptedCredentials:
-    """Leases a1, a2, … in order; `reports` records (account, outcome)."""
+    """Leases a1, a2, … in order, then rests, or has no more (`fixed`); `reports` records (account, outcome)."""
 
-    def __init__(self, count: int = 5) -> None:
+    def __init__(self, count: int = 5, *, fixed: bool = False) -> None:
+        self._fixed = fixed
         self._names = [f"a{slot}" for slot in range(1, count + 1)]
         self.reports: list[tuple[str, Outcome]] = []
 
@@ -107,6 +108,8 @@ class ScriptedCredentials:
         for name in self._names:
             if name not in tried:
                 return Lease(name, "scripted", {"authorization": f"Bearer {name}"})
+        if self._fixed:
+            raise PoolExhausted("There is no other account.", code="no_account_left")
         raise PoolExhausted("All accounts rest.", status=429, code="rate_limit_exceeded", retry_after_s=7)
 
     async def report(self, lease: Lease, outcome: Outcome, model: str | None) -> None:

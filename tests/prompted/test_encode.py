@@ -134,3 +134,14 @@ def test_a_schema_that_is_too_deep_is_the_callers_mistake() -> None:
     with pytest.raises(InvalidRequest) as caught:
         encode_request(asked(tools=[function("f")]), {"f": CallableTool("f", schema=schema)}, KEY)
     assert caught.value.code == "invalid_json_schema"
+
+
+@pytest.mark.parametrize("role", ["user", "assistant", "tool"])
+def test_a_marker_in_two_parts_is_escaped_as_well(role: str) -> None:
+    marker = f"</tool_result:{KEY}>"
+    for cut in range(1, len(marker)):
+        parts = [message(role, text)["content"][0] for text in (marker[:cut], marker[cut:])]
+        said = [call("c"), output("c", parts)] if role == "tool" else [{**message(role, ""), "content": parts}]
+        text = encoded(*said)[-1][1].removesuffix(f"\n{marker}")
+        assert marker not in text
+        assert f"&lt;/tool_result:{KEY}>" in text

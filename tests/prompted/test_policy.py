@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lib.canonical.build import Builder, usage
 from lib.canonical.events import Event
 from lib.canonical.request import CanonicalRequest
 from lib.errors import UpstreamError, Verdict
@@ -140,12 +141,11 @@ def test_windows_of_both_tries_are_seen() -> None:
     assert asyncio.run(run()) == [10.0, 20.0]
 
 
-def test_hosted_calls_meet_a_demand_and_are_never_dropped() -> None:
-    call = {"id": "ws_1", "type": "web_search_call", "status": "completed"}
-    done = Event.of({"type": "response.output_item.done", "output_index": 0, "item": call, "sequence_number": 2})
-    calls = CallFilter(Rule(frozenset(), required=True, single=True))
+def test_hosted_calls_are_never_dropped() -> None:
+    calls = CallFilter(Rule(frozenset(), single=True))
+    done = search_done()
     assert calls.feed([done]) == [done]
-    assert calls.called and calls.dropped == 0
+    assert calls.dropped == 0
 
 
 def test_calls_that_only_the_terminal_event_has_are_filtered_too() -> None:
@@ -160,3 +160,62 @@ def test_custom_tools_are_told_from_functions_of_the_same_name() -> None:
     assert rule is not None
     assert rule.allows({"type": "custom_tool_call", "name": "a"})
     assert not rule.allows({"type": "function_call", "name": "a"})
+
+
+def test_a_refusal_is_an_answer_to_every_demand() -> None:
+    def refuses(builder: Builder) -> list[list[Event]]:
+        return [builder.refusal("I won't"), builder.finish(usage(1, 1))]
+
+    def only_at_the_end(builder: Builder) -> list[list[Event]]:
+        builder.refusal("I won't")
+        return [builder.finish(usage(1, 1))[-1:]]
+
+    for script in (refuses, only_at_the_end):
+        upstream = Speaking(script, "never asked for")
+        batches = batches_of(EnforcedUpstream(upstream), request(tool_choice="required"))
+        assert outline(batches[-1][-1].fields["response"]) == [("message", "I won't")]
+        assert len(upstream.requests) == 1
+
+
+def search_done(index: int = 0) -> Event:
+    call = {"id": "ws_1", "type": "web_search_call", "status": "completed"}
+    return Event.of({"type": "response.output_item.done", "output_index": index, "item": call})
+
+
+@pytest.mark.parametrize(
+    ("choice", "met"),
+    [
+        ("required", True),
+        (ONLY_A, False),
+        ({"type": "web_search"}, True),
+        ({"type": "image_generation"}, False),
+        ({"type": "allowed_tools", "mode": "required", "tools": [ONLY_A]}, False),
+        ({"type": "allowed_tools", "mode": "required", "tools": [ONLY_A, {"type": "web_search"}]}, True),
+    ],
+)
+def test_a_search_meets_the_demand_for_a_search_alone(choice: Any, met: bool) -> None:
+    rule = rule_of(request(tool_choice=choice))
+    assert rule is not None
+    calls = CallFilter(rule)
+    assert calls.feed([search_done()])
+    assert calls.called is met
+
+
+def test_a_function_is_not_the_hosted_tool_that_was_asked_for() -> None:
+    upstream = Speaking(makes_calls("a"), makes_calls("a"))
+    with pytest.raises(UpstreamError, match="the tool 'web_search'"):
+        events_of(EnforcedUpstream(upstream), request(tool_choice={"type": "web_search"}))
+
+
+def test_none_without_tools_holds_nothing_back() -> None:
+    assert rule_of(asked(tool_choice="none")) is None
+
+
+def test_an_event_of_unknown_shape_is_the_upstreams_failure() -> None:
+    def odd(builder: Builder) -> list[list[Event]]:
+        item = {"id": "fc_1", "type": "function_call", "call_id": "c", "name": "b"}
+        return [[Event.of({"type": "response.output_item.added", "output_index": [], "item": item})]]
+
+    with pytest.raises(UpstreamError) as caught:
+        batches_of(EnforcedUpstream(Speaking(odd)), request(tool_choice=ONLY_A))
+    assert (caught.value.code, caught.value.verdict) == ("upstream_bad_response", Verdict.SERVICE)

@@ -190,3 +190,42 @@ def test_wrappers_stack() -> None:
     wanted = request(text={"format": {"type": "json_object"}})
     assert outline(response_of(upstream, wanted)) == [("message", '{"n": 1}')]
     assert outline(response_of(upstream, wanted)) == [("function_call", "a")]
+
+
+def test_messages_stay_apart() -> None:
+    def script(builder: Builder) -> list[list[Event]]:
+        batches = [builder.text("First."), builder.close(), builder.text(f"Second. {block()}")]
+        return [*batches, builder.finish(usage(1, 1))]
+
+    assert outline(response_of(prompted(script), request())) == [
+        ("message", "First."),
+        ("message", "Second. "),
+        ("function_call", "a"),
+    ]
+
+
+def test_a_message_that_came_in_one_piece_is_read_too() -> None:
+    def script(builder: Builder) -> list[list[Event]]:
+        batches = [builder.text("First."), builder.close()]
+        builder.text(f"Second. {block()}")
+        return [*batches, builder.close()[-1:], builder.finish(usage(1, 1))]
+
+    assert "Second. " in outline(response_of(prompted(script), request()))[-2][1]
+
+
+def test_a_refusal_that_only_the_terminal_event_has_is_kept() -> None:
+    def script(builder: Builder) -> list[list[Event]]:
+        builder.refusal("I won't")
+        return [builder.finish(usage(1, 1))[-1:]]
+
+    assert outline(response_of(prompted(script), request())) == [("message", "I won't")]
+
+
+@pytest.mark.parametrize("fields", [{}, {"delta": 5}, {"delta": "x", "output_index": []}])
+def test_an_event_of_unknown_shape_is_the_upstreams_failure(fields: dict[str, Any]) -> None:
+    def script(builder: Builder) -> list[list[Event]]:
+        return [[Event.of({"type": "response.output_text.delta", "output_index": 0, **fields})]]
+
+    with pytest.raises(UpstreamError) as caught:
+        events_of(prompted(script), request())
+    assert caught.value.code == "upstream_bad_response"
