@@ -6,16 +6,11 @@ from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
-import msgspec
-
 from lib.canonical.request import CanonicalRequest
-from lib.dialects.damage import malformed as malformed  # other renderers know it from here
+from lib.dialects.output_items import PART_BREAK, OutputItem, read_item
 
 MAX_CALL_ID = 40
 """What clients of Chat Completions rely on."""
-
-PART_BREAK = "\n\n"
-"""Between two parts of reasoning, which Chat Completions shows as one text."""
 
 _TIERS = frozenset({"auto", "default", "flex", "scale", "priority"})
 _FINISH = {"max_output_tokens": "length", "content_filter": "content_filter"}
@@ -23,52 +18,9 @@ _SHOWN = frozenset({"message", "reasoning", "function_call", "custom_tool_call"}
 _BYTES_PER_TOKEN = 4
 
 
-class Part(msgspec.Struct):
-    """One part of a message or of reasoning."""
-
-    type: str = ""
-    text: str | None = None
-    refusal: str | None = None
-    annotations: list[dict[str, Any]] | None = None
-
-
-class OutputItem(msgspec.Struct):
-    """What Chat Completions can show of an output item."""
-
-    type: str
-    id: str | None = None
-    status: str | None = None
-    content: list[Part] | None = None
-    summary: list[Part] | None = None
-    call_id: str | None = None
-    name: str | None = None
-    arguments: str | None = None
-    input: str | None = None
-
-    @property
-    def is_call(self) -> bool:
-        return self.type in ("function_call", "custom_tool_call")
-
-    @property
-    def payload(self) -> str:
-        """A call's arguments or input. A function call that the model gave nothing has `{}`, unless it was cut."""
-        if self.type == "custom_tool_call":
-            return self.input or ""
-        return self.arguments or ("" if self.status == "incomplete" else "{}")
-
-    def reasoning(self) -> list[str]:
-        """The texts of a reasoning item, summary first; blank ones are kept, empty ones say nothing."""
-        return [part.text for part in (*(self.summary or ()), *(self.content or ())) if part.text]
-
-
 def output_item(fields: Any) -> OutputItem | None:
-    """None for items that Chat Completions has no place for (searches, generated images, …)."""
-    if type(fields) is not dict or fields.get("type") not in _SHOWN:
-        return None
-    try:
-        return msgspec.convert(fields, OutputItem)
-    except msgspec.ValidationError as error:
-        raise malformed() from error
+    """None for items that Chat Completions has no place for (searches, generated images, …). Raises UpstreamError."""
+    return read_item(fields, _SHOWN)
 
 
 def output_items(response: Mapping[str, Any]) -> list[OutputItem]:
@@ -114,7 +66,7 @@ def _message(items: list[OutputItem], legacy: bool, response_id: str) -> dict[st
         annotations += citations(part.annotations, len(text))
         text += part.text or ""
         refusal += part.refusal or ""
-    reasoning = [part for item in items if item.type == "reasoning" for part in item.reasoning()]
+    reasoning = [part for item in items if item.type == "reasoning" for part in item.thoughts()]
     calls = [item for item in items if item.is_call]
     message: dict[str, Any] = {
         "role": "assistant",

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lib.dialects.chat_body import OutputItem, call_id
+from lib.dialects.chat_body import call_id
 from lib.dialects.chat_chunks import Chunks
+from lib.dialects.output_items import OutputItem
 
 
 class _Call:

@@ -16,8 +16,6 @@ from lib import sse
 from lib.canonical.events import Event
 from lib.canonical.request import CanonicalRequest
 from lib.dialects.chat_body import (
-    PART_BREAK,
-    OutputItem,
     citations,
     completion,
     completion_id,
@@ -32,6 +30,7 @@ from lib.dialects.chat_chunks import Chunks, encode
 from lib.dialects.chat_pieces import UNREADABLE, At, decode_text, piece_of, response_of
 from lib.dialects.chat_sent import Key, Sent, mended
 from lib.dialects.damage import malformed
+from lib.dialects.output_items import PART_BREAK, OutputItem
 from lib.dialects.places import Places
 from lib.errors import GatewayError
 

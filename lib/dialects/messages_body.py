@@ -8,70 +8,27 @@ from typing import Any
 import msgspec
 
 from lib.canonical.request import CanonicalRequest
-from lib.dialects.chat_body import malformed
 from lib.dialects.messages_count import rough_count
 from lib.dialects.messages_stops import Stops
 from lib.dialects.messages_thinking import Display, display_of, signature_of
+from lib.dialects.output_items import PART_BREAK, OutputItem, Part, read_item
 from lib.errors import UpstreamError, Verdict
 
-PART_BREAK = "\n\n"
-"""Between two parts of reasoning, which make up one thinking block."""
-
 _SHOWN = frozenset({"message", "reasoning", "function_call", "custom_tool_call", "web_search_call"})
-_CALLS = ("function_call", "custom_tool_call")
 
 Block = dict[str, Any]
 
 
-class Part(msgspec.Struct):
-    """One part of a message or of reasoning."""
-
-    type: str = ""
-    text: str | None = None
-    refusal: str | None = None
-    annotations: list[dict[str, Any]] | None = None
-
-
-class OutputItem(msgspec.Struct):
-    """What a message can show of an output item."""
-
-    type: str
-    id: str | None = None
-    status: str | None = None
-    content: list[Part] | None = None
-    summary: list[Part] | None = None
-    encrypted_content: str | None = None
-    call_id: str | None = None
-    name: str | None = None
-    arguments: str | None = None
-    input: str | None = None
-    action: dict[str, Any] | None = None
-
-    @property
-    def is_call(self) -> bool:
-        return self.type in _CALLS
-
-    @property
-    def payload(self) -> str:
-        """A call's input as JSON text, `{}` if the model gave none, unless it was cut. The free text of a custom tool
-        is wrapped into an object."""
-        if self.type == "custom_tool_call":
-            return msgspec.json.encode({"input": self.input or ""}).decode()
-        return self.arguments or ("" if self.status == "incomplete" else "{}")
-
-    def thoughts(self) -> list[str]:
-        """The texts of a reasoning item, summary first."""
-        return [part.text for part in (*(self.summary or ()), *(self.content or ())) if part.text]
-
-
 def output_item(fields: Any) -> OutputItem | None:
     """None for items that a message has no place for (generated images, …). Raises UpstreamError."""
-    if type(fields) is not dict or type(fields.get("type")) is not str or fields["type"] not in _SHOWN:
-        return None
-    try:
-        return msgspec.convert(fields, OutputItem)
-    except msgspec.ValidationError as error:
-        raise malformed() from error
+    return read_item(fields, _SHOWN)
+
+
+def payload_of(item: OutputItem) -> str:
+    """A call's input as JSON text; the free text of a custom tool is wrapped into an object."""
+    if item.type == "custom_tool_call":
+        return msgspec.json.encode({"input": item.payload}).decode()
+    return item.payload
 
 
 def input_of(item: OutputItem, payload: str) -> dict[str, Any]:
@@ -163,9 +120,9 @@ def _blocks_of(item: OutputItem, display: Display, stops: Stops, is_cut: bool) -
     if item.type == "web_search_call":
         return list(search_blocks(item) or ())
     if item.is_call:
-        if is_cut and (item.status == "incomplete" or not _is_whole(item.payload)):
+        if is_cut and (item.status == "incomplete" or not _is_whole(payload_of(item))):
             return []  # half a call is none
-        return [tool_use_block(item, input_of(item, item.payload))]
+        return [tool_use_block(item, input_of(item, payload_of(item)))]
     parts = [part for part in item.content or () if part.refusal or part.text]
     return [_text_block_of(part, stops) for part in parts if stops.found is None]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lib.dialects.messages_blocks import INPUT, Blocks, encode
-from lib.dialects.messages_body import OutputItem, input_of, search_blocks, tool_use_block
+from lib.dialects.messages_body import input_of, payload_of, search_blocks, tool_use_block
+from lib.dialects.output_items import OutputItem
 
 Key = tuple[int, str]
 
@@ -45,8 +46,9 @@ class Calls:
             return b""
         frames = self.announce(index, item)
         sent = "".join(self._sent[index])
-        if item.payload.startswith(sent):
-            frames += self.write(index, item.payload[len(sent) :])
+        payload = payload_of(item)
+        if payload.startswith(sent):
+            frames += self.write(index, payload[len(sent) :])
         if not is_cut:
             input_of(item, "".join(self._sent[index]))
         return frames + self._blocks.end(_key(index))

@@ -15,14 +15,15 @@ import msgspec
 
 from lib.canonical.events import COMPLETED, Event
 from lib.canonical.request import CanonicalRequest
-from lib.dialects.chat_body import malformed
+from lib.dialects.damage import malformed
 from lib.dialects.messages_blocks import Blocks, frame
-from lib.dialects.messages_body import OutputItem, ending_of, message, opening, output_item, text_block, usage
+from lib.dialects.messages_body import ending_of, message, opening, output_item, text_block, usage
 from lib.dialects.messages_calls import Calls
 from lib.dialects.messages_errors import envelope
 from lib.dialects.messages_texts import Place, Texts
 from lib.dialects.messages_thinking import display_of
 from lib.dialects.messages_thoughts import Thoughts
+from lib.dialects.output_items import OutputItem
 from lib.dialects.places import Places
 from lib.errors import GatewayError
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lib.dialects.messages_blocks import SIGNATURE, THINKING, Blocks
-from lib.dialects.messages_body import PART_BREAK, OutputItem
 from lib.dialects.messages_thinking import Display, signature_of
+from lib.dialects.output_items import PART_BREAK, OutputItem
 from lib.dialects.places import Places
 
 Thought = tuple[int, str, int]

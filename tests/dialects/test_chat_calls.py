@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from lib.dialects.chat_body import OutputItem
 from lib.dialects.chat_calls import Calls
 from lib.dialects.chat_chunks import Chunks
+from lib.dialects.output_items import OutputItem
 from tests.dialects.chat_streams import request
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lib.canonical.request import CanonicalRequest
-from lib.dialects.messages_body import OutputItem, citations, ending_of, output_item, search_blocks, usage
+from lib.dialects.messages_body import citations, ending_of, output_item, search_blocks, usage
+from lib.dialects.output_items import OutputItem
 from lib.errors import UpstreamError
 from tests.dialects.chat_streams import call, message, output_text, reasoning, response
 from tests.dialects.messages_streams import THINKING, renderer, request

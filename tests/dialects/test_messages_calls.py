@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from lib.dialects.messages_blocks import Blocks
-from lib.dialects.messages_body import OutputItem
 from lib.dialects.messages_calls import Calls
+from lib.dialects.output_items import OutputItem
 from lib.errors import UpstreamError
 from tests.dialects.messages_streams import frames
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from lib.dialects.messages_blocks import Blocks
-from lib.dialects.messages_body import Part
 from lib.dialects.messages_texts import Texts
+from lib.dialects.output_items import Part
 from lib.dialects.places import Places
 from tests.dialects.messages_streams import frames
 

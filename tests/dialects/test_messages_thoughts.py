@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from lib.dialects.messages_blocks import Blocks
-from lib.dialects.messages_body import OutputItem, Part
 from lib.dialects.messages_thinking import Display
 from lib.dialects.messages_thoughts import Thoughts
+from lib.dialects.output_items import OutputItem, Part
 from lib.dialects.places import Places
 from tests.dialects.messages_streams import frames
 
