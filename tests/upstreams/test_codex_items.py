@@ -26,7 +26,12 @@ def test_only_text_mentions_json(item: dict[str, Any], expected: bool) -> None:
 
 
 def test_the_callers_items_are_not_changed() -> None:
-    part = {"type": "input_image", "image_url": "https://example.org/a.png", "detail": None, "cache_control": {}}
+    part: dict[str, Any] = {
+        "type": "input_image",
+        "image_url": "https://example.org/a.png",
+        "detail": None,
+        "cache_control": {},
+    }
     item = {"type": "message", "role": "system", "id": "m", "content": [part]}
     _, shaped = shape_input([item], Names([]), keep_system=True)
     assert shaped == [
