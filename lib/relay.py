@@ -59,7 +59,7 @@ class Relay:
         session: str | None = None,
     ) -> Reply:
         """One answer. `session`: the caller's conversation header. Raises GatewayError before anything is sent."""
-        trace.dialect, trace.caller = dialect.name, caller.key
+        trace.dialect = dialect.name
         request = dialect.parse(body)
         if session is not None and request.prompt_cache_key is None:
             request = replace(request, affinity=session)

@@ -8,9 +8,7 @@ stream; a timer fills silences, and a watcher, started late, cancels the task on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Protocol, cast
 
 from lib.types import Reply
 from lib.web.asgi import ClientGone, Headers, Receive, Send, encode_headers
@@ -24,14 +22,6 @@ _STREAM_HEADERS: Headers = [
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 ]
-
-
-class ClosableStream(Protocol):
-    """What `Reply.stream` is: chunks of bytes, and a way to let go of what they come from."""
-
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
-
-    async def aclose(self) -> None: ...
 
 
 class Watch:
@@ -81,7 +71,8 @@ class EventStream:
     bytes after each `keep_alive_s` of silence; never two messages at once. The stream is closed in any case."""
 
     def __init__(self, reply: Reply, *, keep_alive_s: float) -> None:
-        self._stream = cast(ClosableStream, reply.stream)
+        assert reply.stream is not None
+        self._stream = reply.stream
         self._reply = reply
         self._keep_alive_s = keep_alive_s
         self._keeper: asyncio.Task[None] | None = None
