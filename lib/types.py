@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lib.canonical.events import Event
+from lib.canonical.images import ImagesRequest, ImagesResult, PartialImage
 from lib.canonical.request import CanonicalRequest
 from lib.errors import GatewayError, UpstreamError
 
@@ -108,6 +109,63 @@ class Model:
     hidden: bool = False
 
 
+class ImagesAnswer(Protocol):
+    """Pictures on their way: partial ones, then one ImagesResult. Close it in any case."""
+
+    def __aiter__(self) -> AsyncIterator[PartialImage | ImagesResult]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class ImageUpstream(Protocol):
+    """A service that makes and edits pictures."""
+
+    image_accepts: frozenset[str]
+    """Names of `ImagesRequest.parameters` that have an effect here; the others are named to the caller as ignored."""
+    max_pictures: int
+    """How many pictures one call may ask for; for more of them, calls run side by side."""
+
+    async def images(self, request: ImagesRequest, lease: Lease, *, timeout_s: float) -> ImagesAnswer:
+        """Send the request and wait for the status line, at most `timeout_s`. Raises UpstreamError, InvalidRequest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """A request whose body goes to the upstream as it came, but for the model's name."""
+
+    path: str
+    """After the upstream's base URL: `/audio/speech`, `/chat/completions`, …"""
+    content: bytes = field(repr=False)
+    content_type: str
+    affinity: str = field(default="", repr=False)
+    stream: bool = False
+    """Whether the caller asked for server-sent events."""
+
+
+class ForwardedAnswer(Protocol):
+    """A good answer (2xx) whose body is handed on as it comes. Close it in any case."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers that the caller gets, lower-case names: the content type and the like."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Raises UpstreamError where the answer breaks off."""
+
+    async def aclose(self) -> None: ...
+
+
+class Forwarder(Protocol):
+    """The side of an upstream that takes bodies as they are."""
+
+    endpoints: frozenset[str]
+    """The paths that it serves, as in `Forwarded.path`. A dialect's own path among them means that its requests can be
+    forwarded, too."""
+
+    async def forward(self, request: Forwarded, lease: Lease, *, timeout_s: float) -> ForwardedAnswer:
+        """Send it; return when the first bytes of a good answer are there. Raises UpstreamError: whatever is not 2xx."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """Where a request goes."""
@@ -116,6 +174,8 @@ class Route:
     credentials: Credentials
     model: str | None
     """The upstream's name for the model."""
+    images: ImageUpstream | None = None
+    forwarder: Forwarder | None = None
 
 
 class Renderer(Protocol):

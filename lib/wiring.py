@@ -32,7 +32,7 @@ def wire(settings: Settings, now: Clock) -> tuple[Relay, Close]:
         timeouts=Timeouts(settings.connect_timeout_s, settings.first_byte_timeout_s, settings.idle_timeout_s),
         proxy=settings.proxy_url,
     )
-    wrong = settings.misdirected
+    wrong = settings.misdirected.get("chatgpt_base_url") or settings.misdirected.get("proxy")
     codex = CodexUpstream(
         clients,
         base_url=settings.chatgpt_base_url,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from lib.settings import accounts, values
+from lib.settings import accounts, upstreams, values
 from lib.settings.accounts import AccountConfig
 from lib.settings.reading import Reading
 from lib.settings.sources import FILE_ACCOUNTS, ConfigFile
@@ -16,6 +17,7 @@ from lib.settings.values import Problem
 Secrets = Annotated[tuple[SecretStr, ...], values.secrets]
 Prefixes = Annotated[tuple[SecretStr, ...], values.prefixes]
 Accounts = Annotated[tuple[AccountConfig, ...], accounts.parse]
+KeyPairs = Annotated[tuple[tuple[str, SecretStr], ...], upstreams.key_pairs]
 ModelMap = Annotated[tuple[tuple[str, str], ...], values.model_map]
 Seconds = Annotated[float, values.seconds]
 Pause = Annotated[float, values.pause]
@@ -23,7 +25,7 @@ Size = Annotated[int, values.size]
 
 # Where requests go and by which way. A default instead of an unusable value would send credentials somewhere else
 # than the operator asked for.
-_WAYS = ("chatgpt_base_url", "proxy")
+_WAYS = ("chatgpt_base_url", "proxy", "openai_base_url", "signed_base_url")
 
 
 class Settings(BaseSettings):
@@ -58,6 +60,26 @@ class Settings(BaseSettings):
     chatgpt_tools: Annotated[str, values.tools] = "native"
     """native, prompted or off."""
     codex_client_version: Annotated[str, values.version] = "0.160.0"
+
+    openai_api_key: Secrets = ()
+    openai_base_url: Annotated[str | None, values.base_url] = None
+    openai_wire: Annotated[str | None, upstreams.wire] = None
+    """responses or chat; None: what suits the address."""
+    openai_tools: Annotated[str, values.tools] = "native"
+    key_a: Annotated[str | None, upstreams.key_id] = None
+    key_b: Annotated[SecretStr | None, upstreams.secret] = None
+    user_agent: Annotated[str, upstreams.user_agent] = "chat2api"
+    signed_base_url: Annotated[str | None, values.base_url] = None
+    key_pairs: KeyPairs = ()
+    """(id, secret) of those who may sign their requests to this gateway."""
+
+    image_model: Annotated[str, values.name] = "gpt-image-2"
+    """For pictures on ChatGPT accounts when the caller names no model."""
+    image_bucket: Annotated[tuple[str, str] | None, upstreams.bucket] = None
+    """(bucket, prefix)"""
+    image_url_life_s: Seconds = 3600.0
+    read_urls: Annotated[bool, values.switch] = False
+
     default_model: Annotated[str | None, values.name] = None
     model_map: ModelMap = ()
     """(pattern, name) pairs; each pattern once."""
@@ -81,7 +103,7 @@ class Settings(BaseSettings):
 
     _accounts: tuple[AccountConfig, ...] = PrivateAttr(default=())
     _problems: tuple[Problem, ...] = PrivateAttr(default=())
-    _misdirected: Problem | None = PrivateAttr(default=None)
+    _misdirected: Mapping[str, Problem] = PrivateAttr(default_factory=dict)
 
     def __init__(self, **given: Any) -> None:
         """`given` wins over the environment, in the same forms; `_env_file=None` leaves the `.env` file alone."""
@@ -118,8 +140,8 @@ class Settings(BaseSettings):
         return self.proxy.get_secret_value() if self.proxy else None
 
     @property
-    def misdirected(self) -> Problem | None:
-        """Why no request may go to the upstream (503): its address or the proxy is set but unusable."""
+    def misdirected(self) -> Mapping[str, Problem]:
+        """Field → why no request may go that way (503): an upstream's address, or the proxy, is set but unusable."""
         return self._misdirected
 
     @classmethod
@@ -151,5 +173,5 @@ class Settings(BaseSettings):
         for place in repeats:
             reading.add(place, "a token that was given before is repeated")
         settings._problems = tuple(reading.problems)
-        settings._misdirected = next((reading.unusable[name] for name in _WAYS if name in reading.unusable), None)
+        settings._misdirected = {name: reading.unusable[name] for name in _WAYS if name in reading.unusable}
         return settings

@@ -146,8 +146,8 @@ def test_a_malformed_value_is_named_but_not_shown(
 def test_an_unusable_way_to_the_upstream_is_not_replaced(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "ftp://host")
     settings = Settings()
-    assert settings.misdirected == settings.problems[0]
-    assert settings.misdirected.variable == variable
+    assert list(settings.misdirected.values()) == [settings.problems[0]]
+    assert settings.problems[0].variable == variable
     assert settings.chatgpt_base_url == (None if variable == "CHATGPT_BASE_URL" else "https://chatgpt.com")
 
 
@@ -156,15 +156,13 @@ def test_an_unusable_way_in_the_yaml_file_is_not_replaced_either(
 ) -> None:
     (tmp_path / "s.yaml").write_text("proxy: nowhere\n")
     monkeypatch.setenv("VERCEL_CONFIG_FILE", "s.yaml")
-    misdirected = Settings().misdirected
-    assert misdirected is not None
-    assert misdirected.variable == "VERCEL_CONFIG_FILE proxy"
+    assert Settings().misdirected["proxy"].variable == "VERCEL_CONFIG_FILE proxy"
 
 
 def test_a_mended_way_to_the_upstream_is_used() -> None:
     settings = Settings(proxy=" 'http://proxy:1' ", chatgpt_base_url="'http://host/'\r")
     assert settings.problems
-    assert settings.misdirected is None
+    assert not settings.misdirected
     assert (settings.proxy_url, settings.chatgpt_base_url) == ("http://proxy:1", "http://host")
 
 
