@@ -15,13 +15,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from lib.canonical.events import COMPLETED, PREAMBLE, Event
 from lib.canonical.request import CanonicalRequest, without_reasoning
 from lib.errors import GatewayError, PoolExhausted, UpstreamError, Verdict, refused_tokens
 from lib.types import Answer, Clock, Credentials, Lease, Outcome, Route, Trace, Window
+
+T = TypeVar("T")
 
 _LOG = logging.getLogger("chat2api.accounts")
 _LONG_WAIT_S = 60.0
@@ -43,8 +46,11 @@ class Budget:
 class _State:
     """What the attempts of one request have in common."""
 
-    request: CanonicalRequest
+    affinity: str
+    model: str | None
     deadline: float
+    request: CanonicalRequest | None = None
+    """None for a request that is no model request."""
     tried: list[str] = field(default_factory=list)
     repeated: set[Verdict] = field(default_factory=set)
     """Verdicts that were already answered by a second try on the same account."""
@@ -66,13 +72,14 @@ class Failover:
         """Batches of canonical events; the first one with events in it is the commit point, an empty one before it is
         a sign of life. Raises GatewayError. Close it (`aclose`) to let go of the upstream."""
         request = request if request.model == route.model else replace(request, model=route.model)
-        state = _State(request, self._now() + self._budget.total_s)
+        state = _State(request.affinity, route.model, self._now() + self._budget.total_s, request)
         while True:
             lease = await self._lease(state, route)
             trace.accounts.append(lease.account)
             attempt = _Attempt(lease, route.credentials, route.model)
             try:
                 timeout_s = max(0.001, min(self._budget.first_byte_s, state.deadline - self._now()))
+                assert state.request is not None
                 async for batch in await attempt.open(route, state.request, timeout_s):
                     if batch and batch[-1].type in COMPLETED:
                         # The sandbox may freeze once the last bytes have left: nothing may remain to be done then.
@@ -91,6 +98,25 @@ class Failover:
             finally:
                 await attempt.close()
 
+    async def call(
+        self, send: Callable[[Lease, float], Awaitable[T]], route: Route, trace: Trace, *, affinity: str
+    ) -> T:
+        """One call that is no model request: `send` gets a lease and how many seconds it may wait for the upstream's
+        first byte, and is tried again as a stream is before its commit point. Raises GatewayError."""
+        state = _State(affinity, route.model, self._now() + self._budget.total_s)
+        while True:
+            lease = await self._lease(state, route)
+            trace.accounts.append(lease.account)
+            try:
+                timeout_s = max(0.001, min(self._budget.first_byte_s, state.deadline - self._now()))
+                result = await send(lease, timeout_s)
+            except UpstreamError as error:
+                await route.credentials.report(lease, Outcome(error), route.model)
+                self._settle(state, lease, error)
+            else:
+                await route.credentials.report(lease, Outcome(), route.model)
+                return result
+
     async def _lease(self, state: _State, route: Route) -> Lease:
         error = state.last_error
         if error is not None and self._now() >= state.deadline:
@@ -99,14 +125,12 @@ class Failover:
             lease, state.lease = state.lease, None
             return lease
         try:
-            lease = await route.credentials.lease(
-                affinity=state.request.affinity, model=state.request.model, tried=state.tried
-            )
+            lease = await route.credentials.lease(affinity=state.affinity, model=state.model, tried=state.tried)
         except PoolExhausted as exhausted:
             raise _final(state, exhausted) from error
         if error is not None and len(state.tried) >= self._budget.max_accounts:
             raise _final(state)  # only now: the pool knows whether any account is left that could have served
-        if state.tried:
+        if state.tried and state.request is not None:
             state.request = without_reasoning(state.request)
         state.tried.append(lease.account)
         return lease
@@ -123,7 +147,7 @@ class Failover:
         if verdict in (Verdict.UNREACHABLE, Verdict.REASONING) and verdict not in state.repeated:
             state.repeated.add(verdict)
             state.lease = lease
-            if verdict is Verdict.REASONING:
+            if verdict is Verdict.REASONING and state.request is not None:
                 state.request = without_reasoning(state.request)
         elif verdict is Verdict.REASONING or (verdict is Verdict.CHALLENGE and verdict in state.repeated):
             raise error

@@ -1,47 +1,42 @@
-"""Where a request goes: upstream, credentials, and the upstream's name for the model."""
+"""Where a request goes: upstream, credentials, and the upstream's name for the model.
+
+Several upstreams can be configured; they stand in a fixed order. The model's name is first looked up in the model map.
+Then, of the upstreams that serve the endpoint:
+
+1. the one whose name stands before the model's (`openai/gpt-5.5`);
+2. else the only one there is;
+3. else the first whose catalogue lists the model;
+4. else the first.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
-from lib.errors import GatewayError, PoolExhausted, UpstreamError, Verdict, refused_tokens
-from lib.types import Caller, Clock, Credentials, Model, Outcome, Route, Upstream
+from lib.catalogues import Catalogues, Target
+from lib.errors import GatewayError, NotFound, UpstreamError, Verdict
+from lib.model_map import ModelMap, ModelNames
+from lib.types import Caller, Clock, Model, Route
 
-AFFINITY = "models"
-"""The conversation key of catalogue calls: every instance asks the same account."""
+GENERATE = "generate"
+IMAGES = "images"
+"""What an upstream may serve beside the paths that it forwards."""
 
-_MAX_CATALOGUES = 64
-_MAX_ACCOUNTS = 3
-
-
-ModelMap = Iterable[tuple[str, str | None]]
-"""(pattern, name): a model that matches the pattern is the upstream's model of that name; None is the default one. `*`
-in a pattern stands for anything, and the pattern that says most about a name wins."""
-
-CLAUDE: tuple[str, None] = ("claude-*", None)
-"""Clients of the Messages API insist on such names, and no upstream of ours has them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """An upstream with the credentials that pay for it."""
-
-    upstream: Upstream
-    credentials: Credentials
+_CLAUDE = "claude-"
+"""Clients of the Messages API insist on such names: where no upstream has the model, the default one is meant."""
 
 
 class Router:
-    """Picks routes, and keeps each target's catalogue for a while.
+    """Picks routes.
 
-    pooled: serves gateway keys. passthrough: makes the target for a caller's own token. default_model: for requests
-    that name none; without it the best entry of the catalogue is taken. cache_s: how long a catalogue is good.
-    model_map: other names for models.
+    pooled: the upstreams for gateway keys, in their order. passthrough: makes the target for a caller's own token.
+    default_model: for requests that name none; without it the best entry of the first catalogue is taken. cache_s: how
+    long a catalogue is good. model_map: other names for models.
     """
 
     def __init__(
         self,
-        pooled: Target,
+        pooled: Sequence[Target],
         passthrough: Callable[[Caller], Target],
         *,
         default_model: str | None,
@@ -52,35 +47,78 @@ class Router:
         self._pooled = pooled
         self._passthrough = passthrough
         self._default_model = default_model
-        self._cache_s = cache_s
-        self._now = now
-        self._names = _Names(model_map)
-        self._catalogues: dict[tuple[str | None, str | None], tuple[float, list[Model]]] = {}
-        """(token, account id) of the caller, both None for the pool → when to ask again, and the list."""
+        self._names = ModelNames(model_map)
+        self._catalogues = Catalogues(cache_s=cache_s, now=now)
 
-    async def pick(self, model: str | None, caller: Caller) -> Route:
-        """The route for one request. `model` None stands for the default. Raises GatewayError."""
-        target = self._target(caller)
+    async def pick(self, model: str | None, caller: Caller, endpoint: str = GENERATE) -> Route:
+        """The route for one request. `model` None stands for the default. `endpoint`: GENERATE, IMAGES or a path that
+        is forwarded (`/audio/speech`). Raises GatewayError."""
+        targets = self._targets(caller)
+        serving = [target for target in targets if _serves(target, endpoint)]
+        if not serving:
+            raise _not_served(endpoint)
         if model is not None:
-            model = self._names.find(model)
-        if model is None:
-            model = self._default_model or await self._best(target, caller)
-        return Route(target.upstream, target.credentials, model)
+            model = self._names.find(model) or model
+        if model is not None and model.startswith(_CLAUDE) and endpoint == GENERATE:
+            model = await self._claude(model, serving, caller)
+        if model is None and endpoint == GENERATE:
+            model = self._default_model or await self._best(serving[0], caller)
+        target, model = await self._choose(model, targets, serving, caller, endpoint)
+        return Route(target.upstream, target.credentials, model, target.images, target.forwarder)
+
+    def forwards(self, path: str, caller: Caller) -> bool:
+        """Whether any upstream of this caller takes bodies for the path as they are."""
+        return any(_serves(target, path) for target in self._targets(caller))
 
     async def models(self, caller: Caller) -> list[tuple[Model, str]]:
-        """What this caller may ask for, best first, each with its owner's name; hidden ones are among them.
-        Raises GatewayError."""
-        target = self._target(caller)
-        owner = "openai" if target.upstream.name == "codex" else target.upstream.name
-        return [(model, owner) for model in await self._catalogue(target, caller)]
+        """What this caller may ask for, best first, each with its upstream's name; hidden ones are among them. A name
+        that an earlier upstream has is listed with its upstream before it. Raises GatewayError."""
+        targets = self._targets(caller)
+        listed: dict[str, tuple[Model, str]] = {}
+        for target, models in zip(targets, await self._catalogues.of_all(targets, caller), strict=True):
+            for model in models:
+                name = model.id if model.id not in listed else f"{target.name}/{model.id}"
+                listed.setdefault(name, (model.named(name), target.name))
+        return list(listed.values())
 
-    def _target(self, caller: Caller) -> Target:
-        return self._pooled if caller.token is None else self._passthrough(caller)
+    def _targets(self, caller: Caller) -> Sequence[Target]:
+        return self._pooled if caller.token is None else (self._passthrough(caller),)
+
+    async def _choose(
+        self, model: str | None, targets: Sequence[Target], serving: Sequence[Target], caller: Caller, endpoint: str
+    ) -> tuple[Target, str | None]:
+        if model is None:
+            return serving[0], None
+        upstream, slash, rest = model.partition("/")
+        named = next((target for target in targets if slash and rest and target.name == upstream), None)
+        if named is not None:
+            if named not in serving:
+                raise _not_served(endpoint, upstream)
+            # Some upstreams have names of this very form; one that lists the whole name means it.
+            return named, model if await self._lists(model, [named], caller) else rest
+        if len(serving) == 1:
+            return serving[0], model
+        return await self._lists(model, serving, caller) or serving[0], model
+
+    async def _lists(self, model: str, targets: Sequence[Target], caller: Caller) -> Target | None:
+        """The first of the targets that has the model."""
+        try:
+            catalogues = await self._catalogues.of_all(targets, caller)
+        except GatewayError:
+            return None  # the call itself will meet the failure, and try all accounts
+        for target, models in zip(targets, catalogues, strict=True):
+            if any(each.id == model for each in models):
+                return target
+        return None
+
+    async def _claude(self, model: str, serving: Sequence[Target], caller: Caller) -> str | None:
+        others = [target for target in serving if target.any_vendor]
+        return model if others and await self._lists(model, others, caller) else None
 
     async def _best(self, target: Target, caller: Caller) -> str:
-        for model in await self._catalogue(target, caller):
+        for model in await self._catalogues.of(target, caller):
             if not model.hidden:
-                return model.id
+                return model.id if len(self._targets(caller)) == 1 else f"{target.name}/{model.id}"
         raise UpstreamError(
             "The account's model list is empty. Name a model in the request, or set DEFAULT_MODEL.",
             verdict=Verdict.SERVICE,
@@ -88,71 +126,19 @@ class Router:
             code="model_not_found",
         )
 
-    async def _catalogue(self, target: Target, caller: Caller) -> list[Model]:
-        key = (caller.token, caller.account_id)
-        kept = self._catalogues.get(key)
-        if kept is not None and kept[0] > self._now():
-            return kept[1]
-        try:
-            models = await _fetch(target)
-        except GatewayError as error:
-            if kept is None or error.status == 401:
-                self._catalogues.pop(key, None)
-                raise
-            models = kept[1]  # the last good list serves until the upstream answers again
-        if len(self._catalogues) >= _MAX_CATALOGUES:
-            self._catalogues.pop(next(iter(self._catalogues)))
-        self._catalogues[key] = (self._now() + self._cache_s, models)
-        return models
+
+def _serves(target: Target, endpoint: str) -> bool:
+    if endpoint == GENERATE:
+        return True
+    if endpoint == IMAGES:
+        return target.images is not None
+    return target.forwarder is not None and endpoint in target.forwarder.endpoints
 
 
-class _Names:
-    """A model map, ready for look-ups."""
-
-    def __init__(self, model_map: ModelMap) -> None:
-        rows = sorted(model_map, key=lambda row: ("*" not in row[0], len(row[0].replace("*", ""))), reverse=True)
-        self._rows = [(row[0].split("*"), row[1]) for row in rows]
-
-    def find(self, model: str) -> str | None:
-        """The name to use; the model's own when no pattern matches."""
-        for parts, name in self._rows:
-            if _matches(parts, model):
-                return name
-        return model
-
-
-def _matches(parts: list[str], name: str) -> bool:
-    """Whether a name consists of these parts, in order, with anything between them."""
-    first, *others = parts
-    if not others:
-        return name == first
-    last = others.pop()
-    if not name.startswith(first) or len(name) < len(first) + len(last) or not name.endswith(last):
-        return False
-    start, end = len(first), len(name) - len(last)
-    for part in others:
-        start = name.find(part, start, end)
-        if start < 0:
-            return False
-        start += len(part)
-    return True
-
-
-async def _fetch(target: Target) -> list[Model]:
-    tried: list[str] = []
-    error: GatewayError | None = None
-    while len(tried) < _MAX_ACCOUNTS:
-        try:
-            lease = await target.credentials.lease(affinity=AFFINITY, model=None, tried=tried)
-        except PoolExhausted as exhausted:
-            raise exhausted if error is None or exhausted.status in (401, 429) else error from exhausted
-        tried.append(lease.account)
-        try:
-            return await target.upstream.models(lease)
-        except UpstreamError as failure:
-            error = refused_tokens([lease.account], failure.code) if failure.verdict is Verdict.ACCOUNT else failure
-            await target.credentials.report(lease, Outcome(failure), None)
-            if failure.verdict is Verdict.REQUEST:
-                break
-    assert error is not None
-    raise error
+def _not_served(endpoint: str, upstream: str | None = None) -> NotFound:
+    what = "images" if endpoint == IMAGES else f"/v1{endpoint}"
+    who = f"The upstream '{upstream}' does" if upstream else "The configured upstreams do"
+    return NotFound(
+        f"{who} not serve {what}. Set OPENAI_API_KEY (with OPENAI_BASE_URL) to an upstream that does.",
+        code="endpoint_not_served",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from lib.canonical.events import Event
@@ -107,6 +107,10 @@ class Model:
     input_modalities: tuple[str, ...] = ()
     efforts: tuple[str, ...] = ()
     hidden: bool = False
+
+    def named(self, id: str) -> Model:
+        """The same model under another name."""
+        return self if id == self.id else replace(self, id=id)
 
 
 class ImagesAnswer(Protocol):

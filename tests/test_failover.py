@@ -234,3 +234,43 @@ def test_a_second_try_on_the_same_account_keeps_to_the_budget_too() -> None:
     upstream = ScriptedUpstream(failure(Verdict.UNREACHABLE), good())
     _, error, _, _ = run(upstream, budget=Budget(total_s=40), now=lambda: next(clock))
     assert isinstance(error, UpstreamError) and len(upstream.requests) == 1
+
+
+def call(*steps: str | UpstreamError, credentials: ScriptedCredentials, budget: Budget | None = None) -> str:
+    """The result of a call that plays one step for each attempt."""
+    left = list(steps)
+
+    async def send(lease: Lease, timeout_s: float) -> str:
+        assert 0 < timeout_s <= 60
+        step = left.pop(0)
+        if isinstance(step, UpstreamError):
+            raise step
+        return f"{step} of {lease.account}"
+
+    route = Route(ScriptedUpstream(), credentials, None)
+    failover = Failover(budget or Budget(), now=lambda: 0.0)
+    return asyncio.run(failover.call(send, route, Trace("req_1", 0.0), affinity="x"))
+
+
+def test_a_call_goes_to_the_next_account_like_a_stream() -> None:
+    credentials = ScriptedCredentials()
+    assert call(failure(Verdict.LIMIT), failure(Verdict.ACCOUNT), "it", credentials=credentials) == "it of a3"
+    assert credentials.verdicts == [("a1", Verdict.LIMIT), ("a2", Verdict.ACCOUNT), ("a3", None)]
+
+
+def test_a_call_stays_on_its_account_for_a_fresh_connection() -> None:
+    credentials = ScriptedCredentials()
+    assert call(failure(Verdict.UNREACHABLE), "it", credentials=credentials) == "it of a1"
+
+
+def test_a_call_that_is_the_callers_fault_is_not_repeated() -> None:
+    credentials = ScriptedCredentials()
+    with pytest.raises(UpstreamError):
+        call(failure(Verdict.REQUEST), "never", credentials=credentials)
+    assert credentials.verdicts == [("a1", Verdict.REQUEST)]
+
+
+def test_a_call_ends_with_the_accounts() -> None:
+    with pytest.raises(GatewayError) as caught:
+        call(*(failure(Verdict.SERVICE) for _ in range(3)), credentials=ScriptedCredentials())
+    assert caught.value.status == 502

@@ -10,10 +10,11 @@ import pytest
 
 from lib.canonical.events import Event
 from lib.canonical.request import CanonicalRequest
+from lib.catalogues import Target
 from lib.errors import GatewayError, InvalidRequest, UpstreamError, Verdict
 from lib.failover import Budget, Failover
 from lib.relay import Relay, RelayStream
-from lib.routing import Router, Target
+from lib.routing import Router
 from lib.types import Caller, Reply, Trace
 from tests.fakes.scripted import (
     ADDED,
@@ -84,7 +85,7 @@ class SlowAnswer(ScriptedAnswer):
 
 def relay_over(upstream: ScriptedUpstream, *, accounts: int = 2, commit_wait_s: float = 5) -> Relay:
     target = Target(upstream, ScriptedCredentials(accounts))
-    router = Router(target, lambda _: target, default_model="m-default", cache_s=10, now=lambda: 0.0)
+    router = Router([target], lambda _: target, default_model="m-default", cache_s=10, now=lambda: 0.0)
     failover = Failover(Budget(), now=lambda: 0.0)
     return Relay(
         router, failover, commit_wait_s=commit_wait_s, now=lambda: 1.0, new_id=lambda: "id", accounts=lambda: (2, 1)

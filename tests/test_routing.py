@@ -6,9 +6,11 @@ import asyncio
 
 import pytest
 
-from lib.errors import GatewayError, UpstreamError, Verdict
-from lib.routing import CLAUDE, ModelMap, Router, Target
-from lib.types import Caller
+from lib.catalogues import Target
+from lib.errors import GatewayError, NotFound, UpstreamError, Verdict
+from lib.model_map import ModelMap
+from lib.routing import GENERATE, IMAGES, Router
+from lib.types import Caller, Forwarded, ForwardedAnswer, Lease, Model
 from tests.fakes.scripted import ScriptedCredentials, ScriptedUpstream, failure
 
 KEY = Caller("k1")
@@ -29,7 +31,7 @@ def router(
     clock = Clock()
     target = Target(own or ScriptedUpstream(), ScriptedCredentials(1, fixed=True))
     made = Router(
-        Target(pooled, ScriptedCredentials(count)), lambda _: target, default_model=default, cache_s=10, now=clock
+        [Target(pooled, ScriptedCredentials(count))], lambda _: target, default_model=default, cache_s=10, now=clock
     )
     return made, clock
 
@@ -117,7 +119,7 @@ def test_two_workspaces_of_one_token_have_a_catalogue_each() -> None:
 
 def mapped(model: str, model_map: ModelMap) -> str | None:
     target = Target(ScriptedUpstream(), ScriptedCredentials(1))
-    made = Router(target, lambda _: target, default_model="m-set", cache_s=10, now=Clock(), model_map=model_map)
+    made = Router([target], lambda _: target, default_model="m-set", cache_s=10, now=Clock(), model_map=model_map)
     return asyncio.run(made.pick(model, KEY)).model
 
 
@@ -144,27 +146,121 @@ def test_the_pattern_that_says_most_wins(model: str, name: str) -> None:
         ("claude-haiku-*", "small"),
         ("*gpt-4o-mini*", "infix"),
         ("prefix-*-suffix", "both"),
-        CLAUDE,
     ]
     assert mapped(model, rows) == name
 
 
 def test_a_claude_that_matches_nothing_is_the_default() -> None:
-    rows: ModelMap = [("claude-haiku-*", "small"), CLAUDE]
+    rows: ModelMap = [("claude-haiku-*", "small")]
     assert mapped("claude-opus-4-8", rows) == "m-set"
     assert mapped("claude-haiku-4-5", rows) == "small"
-    best = Router(
-        Target(ScriptedUpstream(), ScriptedCredentials(1)),
-        lambda _: Target(ScriptedUpstream(), ScriptedCredentials(1)),
-        default_model=None,
-        cache_s=10,
-        now=Clock(),
-        model_map=[CLAUDE],
-    )
-    assert asyncio.run(best.pick("claude-opus-4-8", KEY)).model == "m-best"
+    assert asyncio.run(router(ScriptedUpstream())[0].pick("claude-opus-4-8", KEY)).model == "m-best"
 
 
 def test_a_star_alone_takes_everything_that_is_named() -> None:
     assert mapped("anything", [("*", "one")]) == "one"
     assert mapped("a-b-a", [("a*b*a", "one")]) == "one"
     assert mapped("aba", [("ab*ba", "one")]) == "aba"
+
+
+class Forwards:
+    """A forwarder that is only asked what it serves."""
+
+    def __init__(self, *endpoints: str) -> None:
+        self.endpoints = frozenset(endpoints)
+
+    async def forward(self, request: Forwarded, lease: Lease, *, timeout_s: float) -> ForwardedAnswer:
+        raise NotImplementedError
+
+
+def target(name: str, *models: str, endpoints: tuple[str, ...] = (), any_vendor: bool = False) -> Target:
+    upstream = ScriptedUpstream()
+    upstream.name = name
+    upstream.catalogue = [Model(model) for model in models]
+    return Target(upstream, ScriptedCredentials(), forwarder=Forwards(*endpoints), any_vendor=any_vendor)
+
+
+def several(*targets: Target, default: str | None = None, clock: Clock | None = None) -> Router:
+    return Router(targets, lambda _: targets[0], default_model=default, cache_s=10, now=clock or Clock())
+
+
+def picked(made: Router, model: str | None, endpoint: str = GENERATE) -> tuple[str, str | None]:
+    route = asyncio.run(made.pick(model, KEY, endpoint))
+    return route.upstream.name, route.model
+
+
+def test_a_prefix_names_the_upstream() -> None:
+    made = several(target("codex", "gpt"), target("openai", "gpt", "other"))
+    assert picked(made, "openai/gpt") == ("openai", "gpt")
+    assert picked(made, "codex/unknown") == ("codex", "unknown")
+    assert picked(made, "vendor/gpt") == ("codex", "vendor/gpt")
+    assert picked(made, "openai/") == ("codex", "openai/")
+
+
+def test_a_name_that_the_upstream_lists_with_its_own_prefix_is_kept() -> None:
+    made = several(target("codex", "gpt"), target("openai", "openai/gpt"))
+    assert picked(made, "openai/gpt") == ("openai", "openai/gpt")
+
+
+def test_without_a_prefix_the_catalogue_decides_and_else_the_order() -> None:
+    made = several(target("codex", "gpt"), target("openai", "gpt", "deepseek"))
+    assert picked(made, "gpt") == ("codex", "gpt")
+    assert picked(made, "deepseek") == ("openai", "deepseek")
+    assert picked(made, "nowhere") == ("codex", "nowhere")
+
+
+def test_only_upstreams_that_serve_the_endpoint_are_considered() -> None:
+    made = several(target("codex", "tts"), target("openai", "other", endpoints=("/audio/speech",)))
+    assert picked(made, "tts", "/audio/speech") == ("openai", "tts")
+    assert picked(made, None, "/audio/speech") == ("openai", None)
+    for model, endpoint in (("tts", "/embeddings"), ("tts", IMAGES), ("codex/tts", "/audio/speech")):
+        with pytest.raises(NotFound, match="OPENAI_API_KEY") as caught:
+            picked(made, model, endpoint)
+        assert caught.value.code == "endpoint_not_served"
+
+
+def test_the_default_model_may_name_its_upstream_and_else_is_the_first_ones_best() -> None:
+    targets = target("codex", "gpt"), target("openai", "other")
+    assert picked(several(*targets, default="openai/other"), None) == ("openai", "other")
+    assert picked(several(*targets), None) == ("codex", "gpt")
+
+
+def test_a_claude_that_an_upstream_has_is_meant() -> None:
+    targets = target("codex", "gpt"), target("openai", "claude-5", any_vendor=True)
+    assert picked(several(*targets), "claude-5") == ("openai", "claude-5")
+    assert picked(several(*targets), "claude-6") == ("codex", "gpt")
+
+
+def test_all_catalogues_are_listed_each_name_once() -> None:
+    made = several(target("codex", "gpt", "spark"), target("openai", "gpt", "other"))
+    listed = [(model.id, owner) for model, owner in asyncio.run(made.models(KEY))]
+    assert listed == [("gpt", "codex"), ("spark", "codex"), ("openai/gpt", "openai"), ("other", "openai")]
+
+
+def test_an_upstream_without_a_catalogue_hides_no_other_and_is_left_alone_for_a_while() -> None:
+    broken, clock = ScriptedUpstream(), Clock()
+    broken.name, broken.catalogue = "codex", failure(Verdict.REQUEST)
+    made = several(Target(broken, ScriptedCredentials()), target("openai", "gpt"), clock=clock)
+    assert picked(made, "gpt") == ("openai", "gpt")
+    assert [model.id for model, _ in asyncio.run(made.models(KEY))] == ["gpt"]
+    assert broken.catalogue_calls == 1
+    clock.now = 31
+    assert picked(made, "gpt") == ("openai", "gpt")
+    assert broken.catalogue_calls == 2
+
+
+def test_when_no_catalogue_is_to_be_had_the_first_upstream_serves() -> None:
+    targets = []
+    for name in ("codex", "openai"):
+        upstream = ScriptedUpstream()
+        upstream.name, upstream.catalogue = name, failure(Verdict.SERVICE)
+        targets.append(Target(upstream, ScriptedCredentials()))
+    made = several(*targets)
+    assert picked(made, "gpt") == ("codex", "gpt")
+    with pytest.raises(UpstreamError):
+        asyncio.run(made.models(KEY))
+
+
+def test_what_is_forwarded_is_known() -> None:
+    made = several(target("codex"), target("openai", endpoints=("/embeddings",)))
+    assert made.forwards("/embeddings", KEY) and not made.forwards("/embeddings", TOKEN)

@@ -26,7 +26,7 @@ def settings(**given: str) -> Settings:
 
 
 def wired(**given: str) -> Relay:
-    return wire(settings(**given), time.time)[0]
+    return wire(settings(**given), time.time).relay
 
 
 def route_of(relay: Relay, caller: Caller) -> tuple[str, str | None]:

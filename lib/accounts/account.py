@@ -59,12 +59,18 @@ class Account:
         counts as not given."""
         return _account(token, 0, account_id)
 
+    @classmethod
+    def from_key(cls, key: str, slot: int) -> Account:
+        """An API key as an account; the empty one stands for an upstream that wants no key."""
+        digest = hashlib.sha256(key.encode("utf-8", "surrogatepass"))
+        return cls(name=f"k{slot}-{digest.hexdigest()[:6]}", slot=slot, token=key, identity=digest.digest())
+
     def is_expired(self, now: float) -> bool:
         return self.expires_at is not None and self.expires_at + CLOCK_SKEW_S < now
 
     def lease_headers(self) -> dict[str, str]:
         """The credential headers, lower-case names."""
-        headers = {"authorization": f"Bearer {self.token}"}
+        headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
         if self.account_id is not None:
             headers["chatgpt-account-id"] = self.account_id
         if self.fedramp:

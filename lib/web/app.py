@@ -12,7 +12,8 @@ from lib.web.auth import Authenticator
 from lib.web.gate import Gate
 from lib.web.logs import configure, log_problem
 from lib.web.paths import Table
-from lib.web.routes import Api, ModelRelay
+from lib.web.routes import Api
+from lib.wiring import wire
 
 if TYPE_CHECKING:
     from lib.settings import Settings
@@ -28,15 +29,15 @@ def create_app(settings: Settings, *, now: Clock = time.time) -> Gate:
     configure(settings.log_level, "json" if settings.log_format == "json" else "logfmt")
     for problem in settings.problems:
         log_problem(problem.variable, problem.problem)
-    relay, close = _relay(settings, now)
+    gateway = wire(settings, now)
     api = Api(
-        relay,
+        gateway.relay,
         Authenticator(settings.gateway_keys, settings.private_prefixes),
         max_request_bytes=settings.max_request_bytes or platform_max_bytes(os.environ),
         strict=settings.strict_parameters,
         keep_alive_s=settings.keep_alive_s,
     )
-    return build_app(api, now=now, close=close)
+    return build_app(api, now=now, close=gateway.close)
 
 
 def build_app(api: Api, *, now: Clock = time.time, close: Callable[[], Awaitable[None]] | None = None) -> Gate:
@@ -51,10 +52,3 @@ def platform_max_bytes(environ: Mapping[str, str]) -> int:
     if "AWS_LAMBDA_FUNCTION_NAME" in environ:
         return LAMBDA_MAX_BYTES
     return MAX_BYTES
-
-
-def _relay(settings: Settings, now: Clock) -> tuple[ModelRelay, Callable[[], Awaitable[None]]]:
-    """The relay over the configured upstreams, and what closes its connections."""
-    from lib.wiring import wire
-
-    return wire(settings, now)

@@ -151,3 +151,10 @@ def test_the_identity_survives_a_new_token_of_the_same_login() -> None:
 def test_an_account_needs_no_settings_at_run_time() -> None:
     code = "import sys, lib.accounts.account; sys.exit('pydantic' in sys.modules or 'asyncio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_an_api_key_is_an_account_without_claims() -> None:
+    key = Account.from_key(jwt(claims("acct-1", exp=1)), 2)
+    assert key.name.startswith("k2-") and key.account_id is None and key.expires_at is None
+    assert list(key.lease_headers()) == ["authorization"]
+    assert Account.from_key("", 1).lease_headers() == {}

@@ -1,0 +1,120 @@
+"""What each upstream's accounts may use, kept for a while."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lib.errors import GatewayError, PoolExhausted, UpstreamError, Verdict, refused_tokens
+from lib.types import Caller, Clock, Credentials, Forwarder, ImageUpstream, Model, Outcome, Upstream
+
+AFFINITY = "models"
+"""The conversation key of catalogue calls: every instance asks the same account."""
+
+_REST_S = 30.0
+"""How long it is not asked again when it failed them."""
+_MAX_CATALOGUES = 64
+_MAX_ACCOUNTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An upstream, all that it serves, and the credentials that pay for it."""
+
+    upstream: Upstream
+    credentials: Credentials
+    images: ImageUpstream | None = None
+    forwarder: Forwarder | None = None
+    any_vendor: bool = False
+    """Whether its models may be of any vendor, so that its catalogue decides what a foreign name means."""
+
+    @property
+    def name(self) -> str:
+        """The upstream's name, which a caller may put before a model's: `openai/gpt-5.5`."""
+        return self.upstream.name
+
+
+class Catalogues:
+    """The model lists of targets.
+
+    cache_s: how long one is good; after that it serves on while no new one is to be had. wait_s: how long one of several
+    upstreams may keep the others' requests waiting.
+    """
+
+    def __init__(self, *, cache_s: float, now: Clock, wait_s: float = 10.0) -> None:
+        self._cache_s = cache_s
+        self._wait_s = wait_s
+        self._now = now
+        self._kept: dict[tuple[str, str | None, str | None], tuple[float, list[Model]]] = {}
+        """(upstream, token, account id of the caller) → when to ask again, and the list."""
+        self._failed: dict[str, tuple[float, GatewayError]] = {}
+        """Upstream → until when it is not asked, and why."""
+
+    async def of(self, target: Target, caller: Caller) -> list[Model]:
+        """One target's list, best first; hidden ones are in it. Raises GatewayError."""
+        key = (target.name, caller.token, caller.account_id)
+        kept = self._kept.get(key)
+        if kept is not None and kept[0] > self._now():
+            return kept[1]
+        try:
+            models = await _fetch(target)
+        except GatewayError as error:
+            if kept is None or error.status == 401:
+                self._kept.pop(key, None)
+                raise
+            models = kept[1]
+        if len(self._kept) >= _MAX_CATALOGUES:
+            self._kept.pop(next(iter(self._kept)))
+        self._kept[key] = (self._now() + self._cache_s, models)
+        return models
+
+    async def of_all(self, targets: Sequence[Target], caller: Caller) -> list[list[Model]]:
+        """Every target's list, fetched side by side. One that cannot be had in time is empty, unless none can: then the
+        first failure is raised."""
+        if len(targets) == 1:
+            return [await self.of(targets[0], caller)]
+        found = await asyncio.gather(*(self._soon(target, caller) for target in targets))
+        failures = [each for each in found if isinstance(each, GatewayError)]
+        if len(failures) == len(found):
+            raise failures[0].with_traceback(None)  # it may be raised many times while it is remembered
+        return [[] if isinstance(each, GatewayError) else each for each in found]
+
+    async def _soon(self, target: Target, caller: Caller) -> list[Model] | GatewayError:
+        until, failure = self._failed.get(target.name, (0.0, None))
+        if failure is not None and until > self._now():
+            return failure
+        try:
+            async with asyncio.timeout(self._wait_s):
+                return await self.of(target, caller)
+        except TimeoutError:
+            error: GatewayError = UpstreamError(
+                f"The model list of the upstream '{target.name}' did not come in time.",
+                verdict=Verdict.SERVICE,
+                status=504,
+                code="upstream_timeout",
+            )
+        except GatewayError as exc:
+            error = exc
+        self._failed[target.name] = (self._now() + _REST_S, error)
+        return error
+
+
+async def _fetch(target: Target) -> list[Model]:
+    tried: list[str] = []
+    error: GatewayError | None = None
+    while len(tried) < _MAX_ACCOUNTS:
+        try:
+            lease = await target.credentials.lease(affinity=AFFINITY, model=None, tried=tried)
+        except PoolExhausted as exhausted:
+            raise exhausted if error is None or exhausted.status in (401, 429) else error from exhausted
+        tried.append(lease.account)
+        try:
+            return await target.upstream.models(lease)
+        except UpstreamError as failure:
+            error = refused_tokens([lease.account], failure.code) if failure.verdict is Verdict.ACCOUNT else failure
+            await target.credentials.report(lease, Outcome(failure), None)
+            if failure.verdict is Verdict.REQUEST:
+                break
+    assert error is not None
+    raise error

@@ -1,0 +1,47 @@
+"""Model lists of several upstreams; `tests/test_routing.py` has what routing makes of them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from lib.catalogues import Catalogues, Target
+from lib.errors import UpstreamError, Verdict
+from lib.types import Caller, Lease, Model
+from tests.fakes.scripted import ScriptedCredentials, ScriptedUpstream, failure
+
+KEY = Caller("k1")
+
+
+class SlowUpstream(ScriptedUpstream):
+    name = "slow"
+
+    async def models(self, lease: Lease) -> list[Model]:
+        await asyncio.sleep(60)
+        return []
+
+
+def test_a_slow_upstream_does_not_keep_the_others_waiting() -> None:
+    made = Catalogues(cache_s=10, now=lambda: 0.0, wait_s=0.02)
+    targets = [Target(SlowUpstream(), ScriptedCredentials()), Target(ScriptedUpstream(), ScriptedCredentials())]
+
+    async def main() -> None:
+        for _ in range(2):  # the second time it is not even asked
+            slow, quick = await made.of_all(targets, KEY)
+            assert slow == [] and [model.id for model in quick] == ["m-best", "m-hidden", "m-other"]
+
+    asyncio.run(asyncio.wait_for(main(), 5))
+
+
+def test_the_first_failure_is_told_when_no_list_is_to_be_had() -> None:
+    made = Catalogues(cache_s=10, now=lambda: 0.0)
+    targets = []
+    for name, verdict in (("one", Verdict.SERVICE), ("two", Verdict.REQUEST)):
+        upstream = ScriptedUpstream()
+        upstream.name, upstream.catalogue = name, failure(verdict)
+        targets.append(Target(upstream, ScriptedCredentials()))
+    for _ in range(2):
+        with pytest.raises(UpstreamError) as caught:
+            asyncio.run(made.of_all(targets, KEY))
+        assert caught.value.verdict is Verdict.SERVICE
