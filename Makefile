@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url $(UPGRADE)
 
-.PHONY: help serve test check prove-tools bench lock clean
+LAMBDA_PYTHON ?= 3.12
+LAMBDA_ARCH ?= arm64
+
+.PHONY: help serve test check prove-tools bench package lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -30,6 +33,9 @@ prove-tools: $(VENV)/dev.stamp  ## the parser of prompted tool calls against tes
 
 bench: $(VENV)/dev.stamp  ## cold start, time to first token, throughput and memory against named controls
 	$(BIN)/python -m bench
+
+package: $(VENV)/dev.stamp  ## dist/lambda.zip for AWS Lambda; LAMBDA_PYTHON=3.12, LAMBDA_ARCH=arm64
+	@$(BIN)/python -m tools.package --python $(LAMBDA_PYTHON) --arch $(LAMBDA_ARCH)
 
 lock: $(VENV)/dev.stamp  ## pin requirements*.txt anew; UPGRADE=--upgrade takes newer versions
 	$(LOCK) --python-version 3.11 requirements.in -o requirements.txt

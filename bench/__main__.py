@@ -1,4 +1,4 @@
-"""python -m bench [cold] [stream] [whole] [--quick] [--rounds N] [--json FILE]"""
+"""python -m bench [cold] [stream] [forward] [whole] [--quick] [--rounds N] [--json FILE]"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.cold import cold
 from bench.processes import BenchError
 from bench.report import Samples
 
-SECTIONS = {"cold": cold, "stream": loads.stream, "whole": loads.whole}
+SECTIONS = {"cold": cold, "stream": loads.stream, "forward": loads.forward, "whole": loads.whole}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -16,6 +16,7 @@ import msgspec
 
 MODEL = "gpt-5.5"
 UPSTREAM_PATH = "/backend-api/codex/responses"
+CHAT_UPSTREAM_PATH = "/v1/chat/completions"
 GATEWAY_PATH = "/v1/chat/completions"
 
 FIRST_TOKEN = re.compile(rb'"(?:content|delta)":"[^"]')
@@ -109,6 +110,17 @@ def answer(tokens: int) -> Answer:
     )
 
 
+@lru_cache(maxsize=8)
+def chat_answer(tokens: int) -> Answer:
+    """The same text as the stream of an OpenAI-compatible server: a chunk with the role before it, one with the finish
+    reason and `[DONE]` after it."""
+    return Answer(
+        _chat_frame({"role": "assistant", "content": "", "refusal": None}),
+        [_chat_frame({"content": piece}) for piece in words(tokens)],
+        _chat_frame({}, "stop") + b"data: [DONE]\n\n",
+    )
+
+
 def read_text(body: bytes) -> str:
     """The text of an answer that ended well: a Responses stream, a chat stream or a whole chat completion.
     Raises ValueError if it has no good ending."""
@@ -165,6 +177,19 @@ def _delta(piece: str, noise: random.Random) -> dict[str, Any]:
 def _frame(event: dict[str, Any], number: int) -> bytes:
     data = msgspec.json.encode({**event, "sequence_number": number})
     return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), data)
+
+
+def _chat_frame(delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
+    chunk = {
+        "id": "chatcmpl-bench00000000000000000000000",
+        "object": "chat.completion.chunk",
+        "created": 1787300000,
+        "model": MODEL,
+        "service_tier": "default",
+        "system_fingerprint": "fp_bench00000",
+        "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}],
+    }
+    return b"data: %b\n\n" % msgspec.json.encode(chunk)
 
 
 def _response(status: str, output: list[Any], usage: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The sections `stream` and `whole`: load on a running server, gateway and controls in turn in every round."""
+"""The sections `stream`, `forward` and `whole`: load on a running server, gateway and controls in turn every round."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import msgspec
 from bench.client import Load, Measured
 from bench.processes import (
     GATEWAY,
+    GATEWAY_FORWARDING,
     RELAY_RAW,
+    RELAY_RAW_CHAT,
     RELAY_TRANSLATING,
     BenchError,
     Server,
@@ -79,6 +81,9 @@ PACED_CPU = Metric("CPU per 1M tokens, paced", "s", _RAW, 1, Aim(at_most=1.6, ra
 PEAK = Metric("peak memory, paced", "MB", _RAW, 1, Aim(at_most=100))
 FULL_CPU = Metric("CPU per 1M tokens, full speed", "s", _RAW, 2)
 FULL_SPEED = Metric("tokens a second, full speed", "", _TRANSLATING, 0, Aim(at_least=0.5, ratio=True))
+FORWARD_SPEED = Metric("forwarded tokens a second, full speed", "", _RAW, 0, Aim(at_least=0.8, ratio=True))
+FORWARD_CPU = Metric("CPU per 1M forwarded tokens, full speed", "s", _RAW, 2)
+FORWARD_PACED_CPU = Metric("CPU per 1M forwarded tokens, paced", "s", _RAW, 1)
 WHOLE = Metric("whole answers a second", "", _RAW, 0, Aim(at_least=2500))
 WHOLE_CPU = Metric("CPU per 1,000 whole answers", "s", _RAW, 2)
 
@@ -91,6 +96,20 @@ def stream(samples: Samples, size: Size, targets: tuple[Target, ...] = (RELAY_RA
                 _say(f"stream: round {round_ + 1} of {size.rounds}, {target.name}")
                 with serving(target, backend.port) as server:
                     _stream(samples, size, target.name, server, backend)
+
+
+def forward(samples: Samples, size: Size, targets: tuple[Target, ...] = (RELAY_RAW_CHAT, GATEWAY_FORWARDING)) -> None:
+    """Streams that the gateway hands on unread, because client and upstream both speak Chat Completions."""
+    with upstream() as backend:
+        for round_ in range(size.rounds):
+            for target in targets:
+                _say(f"forward: round {round_ + 1} of {size.rounds}, {target.name}")
+                with serving(target, backend.port) as server:
+                    measured = _paced(size, server)
+                    samples.add(FORWARD_PACED_CPU, target.name, measured.cpu_s / measured.tokens * 1e6)
+                    measured = _full(size, server)
+                    samples.add(FORWARD_CPU, target.name, measured.cpu_s / measured.tokens * 1e6)
+                    samples.add(FORWARD_SPEED, target.name, measured.tokens / measured.wall_s)
 
 
 def whole(samples: Samples, size: Size, targets: tuple[Target, ...] = (RELAY_RAW, GATEWAY)) -> None:
@@ -115,18 +134,26 @@ def _stream(samples: Samples, size: Size, name: str, server: Server, backend: Se
     measured = measure(first)
     samples.add(FIRST, name, statistics.median(measured.first_ms) - statistics.median(measured.direct_ms))
 
-    paced = Load("streams", server.port, server.pid, tokens=round(size.paced_s * _RATE), rate=_RATE)
-    paced.streams = size.paced_streams
-    measured = measure(paced)
+    measured = _paced(size, server)
     samples.add(FIRST_PACED, name, statistics.median(measured.first_ms))
     samples.add(PACED_CPU, name, measured.cpu_s / measured.tokens * 1e6)
     samples.add(PEAK, name, peak_rss_mb(server.pid))  # before full speed, which would raise it
 
-    full = Load("streams", server.port, server.pid, tokens=size.full_tokens)
-    full.streams, full.repeat = size.full_streams, size.full_repeat
-    measured = measure(full)
+    measured = _full(size, server)
     samples.add(FULL_CPU, name, measured.cpu_s / measured.tokens * 1e6)
     samples.add(FULL_SPEED, name, measured.tokens / measured.wall_s)
+
+
+def _paced(size: Size, server: Server) -> Measured:
+    paced = Load("streams", server.port, server.pid, tokens=round(size.paced_s * _RATE), rate=_RATE)
+    paced.streams = size.paced_streams
+    return measure(paced)
+
+
+def _full(size: Size, server: Server) -> Measured:
+    full = Load("streams", server.port, server.pid, tokens=size.full_tokens)
+    full.streams, full.repeat = size.full_streams, size.full_repeat
+    return measure(full)
 
 
 def measure(load: Load) -> Measured:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,20 +36,6 @@ class Server:
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """An ASGI app to measure."""
-
-    name: str
-    app: str
-    """As uvicorn takes it: `module:attribute`."""
-
-
-RELAY_RAW = Target("relay-raw", "bench.relay_raw:app")
-RELAY_TRANSLATING = Target("relay-translating", "bench.relay_translating:app")
-GATEWAY = Target("gateway", "api.index:app")
-
-
 def gateway_environment(upstream_port: int) -> dict[str, str]:
     """One account, one key, nothing logged."""
     return {
@@ -59,6 +45,36 @@ def gateway_environment(upstream_port: int) -> dict[str, str]:
         "LOG_LEVEL": "WARNING",
         UPSTREAM_PORT: str(upstream_port),
     }
+
+
+def forwarding_environment(upstream_port: int) -> dict[str, str]:
+    """One key of an OpenAI-compatible upstream that speaks Chat Completions."""
+    return {
+        "AUTH_TOKENS": "sk-bench",
+        "OPENAI_API_KEY": "sk-bench-upstream",
+        "OPENAI_BASE_URL": f"http://127.0.0.1:{upstream_port}/v1",
+        "OPENAI_WIRE": "chat",
+        "LOG_LEVEL": "WARNING",
+        UPSTREAM_PORT: str(upstream_port),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An ASGI app to measure."""
+
+    name: str
+    app: str
+    """As uvicorn takes it: `module:attribute`."""
+    environment: Callable[[int], dict[str, str]] = gateway_environment
+    """The upstream's port → its settings."""
+
+
+RELAY_RAW = Target("relay-raw", "bench.relay_raw:app")
+RELAY_TRANSLATING = Target("relay-translating", "bench.relay_translating:app")
+GATEWAY = Target("gateway", "api.index:app")
+RELAY_RAW_CHAT = Target("relay-raw", "bench.relay_raw_chat:app")
+GATEWAY_FORWARDING = Target("gateway", "api.index:app", forwarding_environment)
 
 
 def plain_environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -90,7 +106,7 @@ def peak_rss_mb(pid: int) -> float:
 
 @contextmanager
 def upstream() -> Iterator[Server]:
-    """The fake Codex backend."""
+    """The fake upstream, which speaks both wires."""
     command = [sys.executable, "-m", "bench.upstream"]
     with _running(command, cores()[1], {}, stdout=subprocess.PIPE) as (process, log):
         assert process.stdout is not None
@@ -106,7 +122,7 @@ def serving(target: Target, upstream_port: int) -> Iterator[Server]:
     port = _free_port()
     flags = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
     command = [sys.executable, "-m", "uvicorn", target.app, "--host", "127.0.0.1", "--port", str(port), *flags]
-    with _running(command, cores()[0], gateway_environment(upstream_port)) as (process, log):
+    with _running(command, cores()[0], target.environment(upstream_port)) as (process, log):
         until = time.monotonic() + _START_S
         while not _accepts(port):
             if process.poll() is not None or time.monotonic() > until:

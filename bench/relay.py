@@ -23,8 +23,9 @@ class Relay:
     `translator` makes the translation of one answer; it may hold bytes back. Without one, bytes are copied.
     """
 
-    def __init__(self, translator: Callable[[], Translate] | None = None) -> None:
+    def __init__(self, translator: Callable[[], Translate] | None = None, path: str = answers.UPSTREAM_PATH) -> None:
         self._translator = translator
+        self._path = path
         self._port = int(os.environ[UPSTREAM_PORT])
         self._idle: list[raw_http.Connection] = []
 
@@ -34,7 +35,7 @@ class Relay:
         body = await _whole(receive)
         upstream = self._idle.pop() if self._idle else await raw_http.Connection.open(self._port)
         try:
-            upstream.send(raw_http.post(answers.UPSTREAM_PATH, body))
+            upstream.send(raw_http.post(self._path, body))
             await self._answer(upstream, send)
         finally:
             if upstream.done:

@@ -1,10 +1,11 @@
-"""A fake Codex backend that is never the bottleneck: answers are made once and written as prepared bytes.
+"""A fake upstream that is never the bottleneck: answers are made once and written as prepared bytes.
 
     python -m bench.upstream          serves on a free port of 127.0.0.1 and prints the port
 
 `POST /backend-api/codex/responses` answers with a stream of Responses events, as many and as fast as the request's
-directive asks (`bench.answers`); `GET /backend-api/codex/models` with a small catalogue. It checks nothing: whether
-requests are right is the tests' business.
+directive asks (`bench.answers`); `GET /backend-api/codex/models` with a small catalogue. `POST /v1/chat/completions`
+and `GET /v1/models` do the same as an OpenAI-compatible server. It checks nothing: whether requests are right is the
+tests' business.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ _MODELS = msgspec.json.encode(
         ]
     }
 )
+_CHAT_MODELS = msgspec.json.encode(
+    {"object": "list", "data": [{"id": answers.MODEL, "object": "model", "created": 1787300000, "owned_by": "bench"}]}
+)
+_MADE = {answers.UPSTREAM_PATH: answers.answer, answers.CHAT_UPSTREAM_PATH: answers.chat_answer}
 
 
 def _chunk(data: bytes) -> bytes:
@@ -38,19 +43,19 @@ def _chunk(data: bytes) -> bytes:
 
 
 @lru_cache(maxsize=8)
-def _full_speed(tokens: int) -> list[bytes]:
+def _full_speed(path: str, tokens: int) -> list[bytes]:
     """A whole answer as prepared writes. Each delta is an HTTP chunk of its own, as from a server that flushes them;
     the writes hold many."""
-    made = answers.answer(tokens)
+    made = _MADE[path](tokens)
     chunks = (_chunk(data) for data in (made.preamble, *made.deltas, made.ending))
     stream = b"".join((_HEAD, *chunks, _LAST_CHUNK))
     return [stream[at : at + _SLICE] for at in range(0, len(stream), _SLICE)]
 
 
 @lru_cache(maxsize=8)
-def _paced(tokens: int) -> list[bytes]:
+def _paced(path: str, tokens: int) -> list[bytes]:
     """An answer as one write for each token; the preamble leaves with the first, the ending with the last."""
-    made = answers.answer(tokens)
+    made = _MADE[path](tokens)
     writes = [_chunk(delta) for delta in made.deltas]
     writes[0] = _HEAD + _chunk(made.preamble) + writes[0]
     writes[-1] += _chunk(made.ending) + _LAST_CHUNK
@@ -95,10 +100,10 @@ class Connection(asyncio.Protocol):
         url, body, method = self._url, self._body, self._parser.get_method()
         self._url = self._body = b""
         path = url.partition(b"?")[0].decode()
-        if method == b"POST" and path == answers.UPSTREAM_PATH:
-            self._answer(answers.wanted(body))
+        if method == b"POST" and path in _MADE:
+            self._answer(path, answers.wanted(body))
         elif method == b"GET" and path.endswith("/models"):
-            self._plain(b"200 OK", _MODELS)
+            self._plain(b"200 OK", _CHAT_MODELS if path.startswith("/v1/") else _MODELS)
         else:
             self._plain(b"404 Not Found", b'{"detail":"Not Found"}')
 
@@ -114,15 +119,15 @@ class Connection(asyncio.Protocol):
         head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (status, len(body))
         self._transport.write(head + body)
 
-    def _answer(self, asked: answers.Wanted) -> None:
+    def _answer(self, path: str, asked: answers.Wanted) -> None:
         self._at = 0
         self._timer = None
         tokens = max(1, asked.tokens)
         if not asked.rate:
-            self._writes = _full_speed(tokens)
+            self._writes = _full_speed(path, tokens)
             self._pour()
             return
-        self._writes = _paced(tokens)
+        self._writes = _paced(path, tokens)
         self._interval_s = 1 / asked.rate
         self._started_at = self._loop.time()
         self._tick()

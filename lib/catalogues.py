@@ -38,8 +38,8 @@ class Target:
 class Catalogues:
     """The model lists of targets.
 
-    cache_s: how long one is good; after that it serves on while no new one is to be had. wait_s: how long one of several
-    upstreams may keep the others' requests waiting.
+    cache_s: how long one is good; after that it serves on while no new one is to be had.
+    wait_s: how long one of several upstreams may keep the others' requests waiting.
     """
 
     def __init__(self, *, cache_s: float, now: Clock, wait_s: float = 10.0) -> None:

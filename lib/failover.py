@@ -14,6 +14,7 @@ raised. What a failure means is its verdict:
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,8 @@ from lib.errors import GatewayError, PoolExhausted, UpstreamError, Verdict, refu
 from lib.types import Answer, Clock, Credentials, Lease, Outcome, Route, Trace, Window
 
 T = TypeVar("T")
+Report = Callable[[UpstreamError | None], Awaitable[None]]
+"""Tells the credentials how an attempt ended; awaited once."""
 
 _LOG = logging.getLogger("chat2api.accounts")
 _LONG_WAIT_S = 60.0
@@ -101,8 +104,17 @@ class Failover:
     async def call(
         self, send: Callable[[Lease, float], Awaitable[T]], route: Route, trace: Trace, *, affinity: str
     ) -> T:
-        """One call that is no model request: `send` gets a lease and how many seconds it may wait for the upstream's
-        first byte, and is tried again as a stream is before its commit point. Raises GatewayError."""
+        """One call that is over when `send` returns; see `begin`."""
+        result, report = await self.begin(send, route, trace, affinity=affinity)
+        await report(None)
+        return result
+
+    async def begin(
+        self, send: Callable[[Lease, float], Awaitable[T]], route: Route, trace: Trace, *, affinity: str
+    ) -> tuple[T, Report]:
+        """Begins a call that is no model request. `send` gets a lease and how many seconds it may wait for the first
+        byte; it is tried again as a stream is before its commit point. Returns what it returned, and what has to be
+        awaited once when the rest of it has gone well or failed. Raises GatewayError."""
         state = _State(affinity, route.model, self._now() + self._budget.total_s)
         while True:
             lease = await self._lease(state, route)
@@ -114,8 +126,7 @@ class Failover:
                 await route.credentials.report(lease, Outcome(error), route.model)
                 self._settle(state, lease, error)
             else:
-                await route.credentials.report(lease, Outcome(), route.model)
-                return result
+                return result, functools.partial(_report, route, lease)
 
     async def _lease(self, state: _State, route: Route) -> Lease:
         error = state.last_error
@@ -188,6 +199,10 @@ class _Attempt:
     async def close(self) -> None:
         if self._answer is not None:
             await self._answer.aclose()
+
+
+async def _report(route: Route, lease: Lease, error: UpstreamError | None) -> None:
+    await route.credentials.report(lease, Outcome(error), route.model)
 
 
 def _final(state: _State, exhausted: PoolExhausted | None = None) -> GatewayError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 ModelMap = Iterable[tuple[str, str]]
-"""(pattern, name): a model that matches the pattern is the model of that name. `*` in a pattern stands for anything, and
+"""(pattern, name): a model that matches the pattern is the model of that name. `*` in a pattern stands for anything;
 the pattern that says most about a name wins."""
 
 

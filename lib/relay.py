@@ -6,28 +6,52 @@ no account by name.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from lib.canonical.events import COMPLETED, Event
+from lib.canonical.events import COMPLETED
 from lib.canonical.request import CanonicalRequest
-from lib.errors import GatewayError, InvalidRequest
+from lib.deadline import TimedEvents, in_time
 from lib.failover import Failover
+from lib.hosted_pictures import HostedPictures
+from lib.ignored import ignored
+from lib.relay_stream import RelayStream, note_usage
 from lib.routing import Router
-from lib.types import Caller, Clock, Dialect, Model, Renderer, Reply, Route, Trace
+from lib.types import Caller, Clock, Dialect, EventStream, ImageHost, Model, Reply, Trace
 
-IGNORED = "x-gateway-ignored"
+_SHOW_TEXT = frozenset({"chat", "messages"})
+"""Dialects whose answers show a picture as text."""
+
+
+class Forwarding(Protocol):
+    """Answers requests whose upstream speaks their dialect; `lib.forward_relay.ForwardRelay`."""
+
+    async def try_reply(
+        self, dialect: str, body: Mapping[str, Any], raw: bytes, caller: Caller, trace: Trace, *, session: str | None
+    ) -> Reply | None:
+        """The answer to a body that went there as it is; None where the gateway has to read it. Raises GatewayError
+        before anything is sent."""
+
+
+class RequestReader(Protocol):
+    """Reads what a request points at; `lib.reading.reader.Reader`."""
+
+    async def read(self, request: CanonicalRequest) -> CanonicalRequest:
+        """The request with what it points at in it."""
+
+    def would_read(self, body: Mapping[str, Any]) -> bool:
+        """Whether a body that was not parsed yet points at anything."""
 
 
 class Relay:
     """Answers model requests.
 
     commit_wait_s: how long the reply's headers wait for output after the upstream's first sign of life. Until they
-    leave, a failure still has an HTTP status of its own; after it the stream itself must tell.
+    leave, a failure still has an HTTP status of its own; after it the stream itself must tell. forwarding: for requests
+    to an upstream that speaks their dialect. reader: reads what requests point at; None: nothing is read.
     """
 
     def __init__(
@@ -39,6 +63,9 @@ class Relay:
         now: Clock,
         new_id: Callable[[], str],
         accounts: Callable[[], tuple[int, int]],
+        forwarding: Forwarding | None = None,
+        reader: RequestReader | None = None,
+        host: ImageHost | None = None,
     ) -> None:
         self._router = router
         self._failover = failover
@@ -47,6 +74,9 @@ class Relay:
         self._new_id = new_id
         self.accounts = accounts
         """How many accounts the pool has, and how many are usable now."""
+        self._forwarding = forwarding
+        self._reader = reader
+        self._host = host
 
     async def reply(
         self,
@@ -57,19 +87,45 @@ class Relay:
         *,
         strict: bool,
         session: str | None = None,
+        raw: bytes = b"",
     ) -> Reply:
-        """One answer. `session`: the caller's conversation header. Raises GatewayError before anything is sent."""
+        """One answer. `session`: the caller's conversation header. `raw`: the bytes that the body was read from. Raises
+        GatewayError before anything is sent; that is how an answer ends of which nothing has come when
+        `trace.deadline_at` is near."""
         trace.dialect = dialect.name
+        if self._forwarding is not None and not (self._reader is not None and self._reader.would_read(body)):
+            forwarded = await self._forwarding.try_reply(dialect.name, body, raw, caller, trace, session=session)
+            if forwarded is not None:
+                return forwarded
+        answer = self._reply(dialect, body, caller, trace, strict=strict, session=session)
+        return await in_time(answer, trace, self._now)
+
+    async def _reply(
+        self,
+        dialect: Dialect,
+        body: Mapping[str, Any],
+        caller: Caller,
+        trace: Trace,
+        *,
+        strict: bool,
+        session: str | None,
+    ) -> Reply:
         request = dialect.parse(body)
         if session is not None and request.prompt_cache_key is None:
             request = replace(request, affinity=session)
         route = await self._router.pick(request.model, caller)
         trace.model, trace.upstream = route.model, route.upstream.name
-        headers = _ignored(request, route, strict)
+        headers = ignored(request.asked, route.upstream.accepts, route.upstream.name, strict=strict)
         if request.model is None:
             request = replace(request, model=route.model)
         renderer = dialect.renderer(request, response_id=self._new_id(), now=self._now())
-        events = self._failover.stream(request, route, trace)
+        if self._reader is not None:
+            request = await self._reader.read(request)
+        events: EventStream = self._failover.stream(request, route, trace)
+        if trace.deadline_at is not None and request.stream:
+            events = TimedEvents(events, trace, self._now)
+        if self._host is not None and dialect.name in _SHOW_TEXT and _may_draw(request):
+            events = HostedPictures(events, self._host)
         if request.stream:
             stream = RelayStream(events, renderer, trace, self._now)
             await stream.open(self._commit_wait_s)
@@ -79,7 +135,7 @@ class Relay:
         finally:
             await events.aclose()
         trace.first_byte_at = self._now()
-        _note_usage(trace, response)
+        note_usage(trace, response)
         return Reply(200, headers, body=msgspec.json.encode(renderer.body(response)))
 
     async def models(self, caller: Caller) -> list[tuple[Model, str]]:
@@ -87,120 +143,14 @@ class Relay:
         return await self._router.models(caller)
 
 
-class RelayStream:
-    """The bytes of one streamed reply; what the upstream sent in one read leaves as one piece."""
-
-    def __init__(self, events: AsyncGenerator[list[Event], None], renderer: Renderer, trace: Trace, now: Clock) -> None:
-        self._events = events
-        self._renderer = renderer
-        self._trace = trace
-        self._now = now
-        self._first: list[Event] = []
-        self._is_open = False
-        self._opening: asyncio.Task[list[Event]] | None = None
-        self._ended = False
-
-    async def open(self, wait_s: float) -> None:
-        """Waits for the first output, or for `wait_s` after the upstream's sign of life. Raises GatewayError."""
-        try:
-            batch = await anext(self._events)
-            if not batch:
-                self._opening = asyncio.ensure_future(_first_output(self._events))
-                done, _ = await asyncio.wait({self._opening}, timeout=wait_s)
-                if not done:
-                    return
-                task, self._opening = self._opening, None
-                batch = task.result()
-            self._first = batch
-        except BaseException:
-            await self.aclose()
-            raise
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        while not self._ended:
-            pieces: list[bytes] = []
-            try:
-                batch = await (anext(self._events) if self._is_open else self._opened())
-                pieces.extend(map(self._renderer.feed, batch))
-                if batch and batch[-1].type in COMPLETED:
-                    _note_usage(self._trace, batch[-1].fields["response"])
-                    pieces.append(self._renderer.finish())
-                    # Everything is done before the last bytes leave: a sandbox may freeze right after them.
-                    await self.aclose()
-            except StopAsyncIteration:
-                raise
-            except Exception as error:  # noqa: BLE001 - a stream that breaks must say so, whatever broke it
-                pieces.append(self._failed(error))
-                await self.aclose()
-            piece = b"".join(pieces)
-            if piece:
-                if self._trace.first_byte_at is None:
-                    self._trace.first_byte_at = self._now()
-                return piece
-        raise StopAsyncIteration
-
-    async def aclose(self) -> None:
-        """Lets go of the upstream; harmless when called again."""
-        self._ended = True
-        if self._opening is not None:
-            task, self._opening = self._opening, None
-            task.cancel()
-            await asyncio.wait({task})
-        await self._events.aclose()
-
-    def _failed(self, error: Exception) -> bytes:
-        """The end of the stream in the dialect's words; events that were rendered before it stay."""
-        if not isinstance(error, GatewayError):
-            self._trace.failure = error
-            error = GatewayError("The gateway met an internal error.", code="internal_error")
-        self._trace.error = error.code
-        return self._renderer.fail(error)
-
-    async def _opened(self) -> list[Event]:
-        """The first output, which `open` has, or is still waited for."""
-        self._is_open = True
-        if self._opening is None:
-            return self._first
-        batch = await asyncio.shield(self._opening)
-        self._opening = None
-        return batch
+def _may_draw(request: CanonicalRequest) -> bool:
+    return any(tool.get("type") == "image_generation" for tool in request.tools)
 
 
-async def _first_output(events: AsyncGenerator[list[Event], None]) -> list[Event]:
-    while not (batch := await anext(events)):
-        pass
-    return batch
-
-
-async def _collect(events: AsyncGenerator[list[Event], None]) -> Mapping[str, Any]:
+async def _collect(events: EventStream) -> Mapping[str, Any]:
     """The Response of the terminal event, which the upstream's reader has made complete."""
     async for batch in events:
         if batch and batch[-1].type in COMPLETED:
             response: Mapping[str, Any] = batch[-1].fields["response"]
             return response
     raise AssertionError("an event stream ends with a terminal event or an exception")
-
-
-def _ignored(request: CanonicalRequest, route: Route, strict: bool) -> dict[str, str]:
-    """The reply header that names what the upstream does not take. Raises InvalidRequest when the caller is strict."""
-    asked = (names for field, names in request.asked.items() if field not in route.upstream.accepts)
-    names = sorted({name for joined in asked for name in joined.split(", ")})
-    if not names:
-        return {}
-    if strict:
-        raise InvalidRequest(
-            f"Unsupported parameter: '{names[0]}' has no effect on the upstream '{route.upstream.name}'. Leave it out, "
-            "or drop the strict mode to have it named in the x-gateway-ignored header instead.",
-            param=names[0],
-            code="unsupported_parameter",
-        )
-    return {IGNORED: ", ".join(names)}
-
-
-def _note_usage(trace: Trace, response: Mapping[str, Any]) -> None:
-    usage = response.get("usage")
-    if isinstance(usage, dict):
-        trace.input_tokens, trace.output_tokens = usage.get("input_tokens"), usage.get("output_tokens")

@@ -6,10 +6,9 @@ A credential is `base64(key id).base64(HMAC-SHA256(secret, string to sign))`: th
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import re
-from calendar import timegm
+from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -21,7 +20,7 @@ _CREDENTIAL = re.compile(r"([A-Za-z0-9+/_-]{2,88}={0,2})\.([A-Za-z0-9+/_-]{43}=?
 _EPOCH = re.compile(r"[0-9]{1,11}")
 _HTTP_DATE = re.compile(
     r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), ([0-3][0-9]) ([A-Z][a-z]{2}) ([0-9]{4}) "
-    r"([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9]|60) GMT"
+    r"([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9]) GMT"
 )
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _TO_STANDARD = str.maketrans("-_", "+/")
@@ -54,7 +53,7 @@ def decoded_string_to_sign(method: str, path: str, query: str, date: str, body_h
 
 def sign(secret: bytes, message: bytes) -> bytes:
     """The signature: 32 bytes."""
-    return hmac.digest(secret, message, hashlib.sha256)
+    return hmac.digest(secret, message, "sha256")
 
 
 def encode(credential: Credential) -> str:
@@ -84,17 +83,21 @@ def epoch(date: str) -> int | None:
     if match is None or match[2] not in _MONTHS:
         return None
     day, month, year, hour, minute, second = match.groups()
-    return timegm((int(year), _MONTHS.index(month) + 1, 1, int(hour), int(minute), int(second))) + 86400 * (
-        int(day) - 1
-    )
+    try:
+        at = datetime(int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second), tzinfo=UTC)
+    except ValueError:  # no such day
+        return None
+    return int(at.timestamp())
 
 
 def _query(raw: str) -> str:
-    """As AWS Signature Version 4 has it: some platforms hand the query over decoded and in an order of their own."""
+    """Decoded, encoded in one way and sorted: some platforms hand the query over in an encoding and an order of their
+    own."""
     if not raw:
         return ""
-    pairs = sorted((quote(name, safe=""), quote(value, safe="")) for name, value in parse_qsl(raw, True))
-    return "&".join(f"{name}={value}" for name, value in pairs)
+    pairs = parse_qsl(raw, keep_blank_values=True)
+    encoded = sorted((quote(name, safe=""), quote(value, safe="")) for name, value in pairs)
+    return "&".join(f"{name}={value}" for name, value in encoded)
 
 
 def _unbase64(text: str) -> bytes:

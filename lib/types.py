@@ -71,6 +71,16 @@ class Credentials(Protocol):
         """Tell how an attempt went, before its last bytes leave. A lease that met no upstream is not reported."""
 
 
+class EventStream(Protocol):
+    """Batches of canonical events of one request, over all its attempts. Close it in any case."""
+
+    def __aiter__(self) -> AsyncIterator[list[Event]]: ...
+
+    async def __anext__(self) -> list[Event]: ...
+
+    async def aclose(self) -> None: ...
+
+
 class Answer(Protocol):
     """An upstream's answer: iterate it for batches of canonical events, close it in any case."""
 
@@ -133,6 +143,13 @@ class ImageUpstream(Protocol):
         """Send the request and wait for the status line, at most `timeout_s`. Raises UpstreamError, InvalidRequest."""
 
 
+class ImageHost(Protocol):
+    """A place on the web for pictures."""
+
+    async def put(self, data: bytes, media_type: str) -> str:
+        """Keeps a picture (`image/png` and the like) and returns its address. Raises GatewayError."""
+
+
 @dataclass(frozen=True, slots=True)
 class Forwarded:
     """A request whose body goes to the upstream as it came, but for the model's name."""
@@ -156,6 +173,9 @@ class ForwardedAnswer(Protocol):
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Raises UpstreamError where the answer breaks off."""
 
+    async def release(self) -> None:
+        """Close it after its proper end was seen: there may be a rest, which is not waited for."""
+
     async def aclose(self) -> None: ...
 
 
@@ -167,7 +187,7 @@ class Forwarder(Protocol):
     forwarded, too."""
 
     async def forward(self, request: Forwarded, lease: Lease, *, timeout_s: float) -> ForwardedAnswer:
-        """Send it; return when the first bytes of a good answer are there. Raises UpstreamError: whatever is not 2xx."""
+        """Send it; return when the first bytes of a good answer are there. Raises UpstreamError for all but 2xx."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +251,8 @@ class Trace:
     error: str | None = None
     failure: Exception | None = None
     """An exception that nobody expected, when the answer had begun and could only say so."""
+    deadline_at: float | None = None
+    """When the answer has to be over, because the platform ends the function soon after it; None for no limit."""
     first_byte_at: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None

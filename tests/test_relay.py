@@ -13,7 +13,8 @@ from lib.canonical.request import CanonicalRequest
 from lib.catalogues import Target
 from lib.errors import GatewayError, InvalidRequest, UpstreamError, Verdict
 from lib.failover import Budget, Failover
-from lib.relay import Relay, RelayStream
+from lib.relay import Relay
+from lib.relay_stream import RelayStream
 from lib.routing import Router
 from lib.types import Caller, Reply, Trace
 from tests.fakes.scripted import (

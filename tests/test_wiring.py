@@ -15,7 +15,8 @@ from lib.prompted.wrap import PromptedUpstream
 from lib.relay import Relay
 from lib.settings import Settings
 from lib.types import Caller
-from lib.wiring import uses_demo, wire
+from lib.wired_upstreams import uses_demo
+from lib.wiring import Gateway
 
 KEY = Caller("k")
 TOKEN = Caller("k", token="at-own", account_id="acct-own")
@@ -26,7 +27,7 @@ def settings(**given: str) -> Settings:
 
 
 def wired(**given: str) -> Relay:
-    return wire(settings(**given), time.time).relay
+    return Gateway(settings(**given), time.time).relay
 
 
 def route_of(relay: Relay, caller: Caller) -> tuple[str, str | None]:

@@ -16,7 +16,7 @@ import sys
 import uvicorn
 
 from lib.settings import Settings
-from lib.wiring import uses_demo
+from lib.wired_upstreams import uses_demo
 
 DEMO_KEY = "sk-local-demo"
 """The key that opens the demo on a loopback address: there is nothing behind it to protect."""

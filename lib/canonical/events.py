@@ -104,6 +104,16 @@ class Collector:
         """The complete output list; `terminal` is the Response of the terminal event."""
         own = terminal.get("output")
         items = self._with_terminal(own if isinstance(own, list) else [])
+        status = "completed" if terminal.get("status") == "completed" else "incomplete"
+        items |= self._drafts(items, status)
+        return [items[index] for index in sorted(items)]
+
+    def unfinished(self) -> dict[int, Item]:
+        """The items that have begun and not ended, by output index, as far as they have come."""
+        return self._drafts(self._done, "incomplete")
+
+    def _drafts(self, items: Mapping[int, Item], status: str) -> dict[int, Item]:
+        """What the deltas make of the items that are not among these."""
         drafts = {index: _Draft(item) for index, item in self._added.items() if index not in items}
         for data in self._pending:
             index = _output_index(data)
@@ -113,12 +123,8 @@ class Collector:
                 drafts[index] = _Draft(None)
             fields = Event("", data).fields
             drafts[index].feed(fields["type"], fields)
-        status = "completed" if terminal.get("status") == "completed" else "incomplete"
-        for index, draft in drafts.items():
-            drafted = draft.item(status)
-            if drafted is not None:
-                items[index] = drafted
-        return [items[index] for index in sorted(items)]
+        drafted = {index: draft.item(status) for index, draft in drafts.items()}
+        return {index: item for index, item in drafted.items() if item is not None}
 
     def _finished(self, fields: Mapping[str, Any]) -> None:
         item = fields.get("item")

@@ -1,4 +1,8 @@
-"""A collected Response → a `chat.completion`, and the parts of it that the streamed form shares."""
+"""A collected Response → a `chat.completion`, and the parts of it that the streamed form shares.
+
+Generated pictures are Markdown images in the content, with a blank line between them and the text around them;
+`pictures.py` says why. What a web search found is cited in `annotations`.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +12,19 @@ from typing import Any
 
 from lib.canonical.request import CanonicalRequest
 from lib.dialects.output_items import PART_BREAK, OutputItem, read_item
+from lib.dialects.pictures import PICTURE, Breaks, markdown
 
 MAX_CALL_ID = 40
 """What clients of Chat Completions rely on."""
 
 _TIERS = frozenset({"auto", "default", "flex", "scale", "priority"})
 _FINISH = {"max_output_tokens": "length", "content_filter": "content_filter"}
-_SHOWN = frozenset({"message", "reasoning", "function_call", "custom_tool_call"})
+_SHOWN = frozenset({"message", "reasoning", "function_call", "custom_tool_call", PICTURE})
 _BYTES_PER_TOKEN = 4
 
 
 def output_item(fields: Any) -> OutputItem | None:
-    """None for items that Chat Completions has no place for (searches, generated images, …). Raises UpstreamError."""
+    """None for items that Chat Completions has no place for (searches, …). Raises UpstreamError."""
     return read_item(fields, _SHOWN)
 
 
@@ -59,13 +64,7 @@ def completion(
 
 
 def _message(items: list[OutputItem], legacy: bool, response_id: str) -> dict[str, Any]:
-    text = ""
-    refusal = ""
-    annotations = []
-    for part in (part for item in items if item.type == "message" for part in item.content or ()):
-        annotations += citations(part.annotations, len(text))
-        text += part.text or ""
-        refusal += part.refusal or ""
+    text, refusal, annotations = _content(items)
     reasoning = [part for item in items if item.type == "reasoning" for part in item.thoughts()]
     calls = [item for item in items if item.is_call]
     message: dict[str, Any] = {
@@ -81,6 +80,25 @@ def _message(items: list[OutputItem], legacy: bool, response_id: str) -> dict[st
     elif calls:
         message["tool_calls"] = [tool_call(item, call_id(item, response_id, index)) for index, item in enumerate(calls)]
     return message
+
+
+def _content(items: list[OutputItem]) -> tuple[str, str, list[dict[str, Any]]]:
+    """(content, refusal, annotations) of all messages and pictures."""
+    text = ""
+    refusal = ""
+    annotations: list[dict[str, Any]] = []
+    breaks = Breaks()
+    for item in items:
+        shown = markdown(item) if item.type == PICTURE else ""
+        if shown:
+            text += breaks.before(is_picture=True) + shown
+        for part in (item.content or ()) if item.type == "message" else ():
+            if part.text:
+                text += breaks.before(is_picture=False)
+            annotations += citations(part.annotations, len(text))
+            text += part.text or ""
+            refusal += part.refusal or ""
+    return text, refusal, annotations
 
 
 def tool_call(item: OutputItem, id: str) -> dict[str, Any]:

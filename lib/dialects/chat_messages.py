@@ -2,8 +2,9 @@
 
 System and developer messages stay where they are, with their role. What the model said becomes a message item, the
 calls that it made become items of their own behind it, and each tool message becomes the output of the call that it
-names. Members that other services put into messages (`reasoning_content`, `cache_control`, …) are left behind; the
-`name` of a participant is named to the caller, for no upstream has a place for it.
+names. Pictures that the model made come back in its text, and are shown to it as pictures again (`pictures.py`).
+Members that other services put into messages (`reasoning_content`, `cache_control`, …) are left behind; the `name` of a
+participant is named to the caller, for no upstream has a place for it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from lib.canonical.request import Item
 from lib.dialects.chat_content import assistant_parts, input_parts, output_of
 from lib.dialects.fields import missing, shown, string, unsupported, wrong_type, wrong_value
+from lib.dialects.pictures import Replayed
 from lib.errors import InvalidRequest
 
 Message = Mapping[str, Any]
@@ -31,6 +33,7 @@ def parse_messages(messages: list[Any], asked: dict[str, str]) -> list[Item]:
     history = History(asked)
     for index, message in enumerate(messages):
         history.add(message, f"messages[{index}]")
+    history.finish()
     if not history.items:
         raise InvalidRequest("Invalid 'messages': none of them has content.", param="messages", code="invalid_value")
     return history.items
@@ -47,6 +50,7 @@ class History:
         self._legacy: dict[str, list[str]] = {}
         """Name → call ids made up for calls from before there were ids, not yet answered."""
         self._legacy_count = 0
+        self._pictures = Replayed()
         self._roles: dict[str, Callable[[Message, str], None]] = {
             "system": self._add_input,
             "developer": self._add_input,
@@ -69,6 +73,10 @@ class History:
             raise wrong_value(f"{param}.role", "one of " + ", ".join(f"'{each}'" for each in self._roles), role)
         add(message, param)
 
+    def finish(self) -> None:
+        """Behind the last message."""
+        self._pictures.finish()
+
     def _note_name(self, message: Message, param: str) -> None:
         name = message.get("name")
         if name is not None and string(name, f"{param}.name"):
@@ -77,11 +85,16 @@ class History:
     def _add_input(self, message: Message, param: str) -> None:
         self._note_name(message, param)
         content = input_parts(message.get("content"), f"{param}.content")
+        if message["role"] == "user":
+            self._pictures.give_to(content)
         self.items.append({"type": "message", "role": message["role"], "content": content})
 
     def _add_assistant(self, message: Message, param: str) -> None:
         self._note_name(message, param)
         parts = assistant_parts(message.get("content"), f"{param}.content")
+        for part in parts:
+            if part["type"] == "output_text":
+                part["text"] = self._pictures.taken_from(part["text"])
         refusal = message.get("refusal")
         if refusal is not None and type(refusal) is not str:
             raise wrong_type(f"{param}.refusal", "a string", refusal)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lib.canonical.hosted import FLAGS
 from lib.canonical.request import CanonicalRequest
 from lib.dialects.affinity import affinity_of
 from lib.dialects.chat_messages import parse_messages
@@ -61,6 +62,7 @@ FIELDS: Table = table(
     Field("audio", object_, treatment=_REFUSED, reason="answers are text only. Leave it out."),
     Field("frequency_penalty", number(-2, 2), neutral=(0,), treatment=_PASSED),
     Field("function_call", _CHOICE, "tool_choice", ("auto",), _EMULATED),
+    *(Field(flag, boolean, "tools", (False,), _EMULATED) for flag in FLAGS),
     Field("functions", array, "tools", ([],), _EMULATED),
     Field("logit_bias", _BIAS, neutral=({},), treatment=_PASSED),
     Field("logprobs", boolean, neutral=(False,), treatment=_PASSED),

@@ -2,7 +2,7 @@
 
 Text, the bulk of every stream, is a delta between two ready-made byte strings. Everything is sent once, whatever the
 upstream repeats: deltas count first, the `done` events supply what the deltas did not bring, the terminal response what
-no event brought.
+no event brought. A generated picture is one content delta, once it is finished.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from lib.dialects.chat_pieces import UNREADABLE, At, decode_text, piece_of, resp
 from lib.dialects.chat_sent import Key, Sent, mended
 from lib.dialects.damage import malformed
 from lib.dialects.output_items import PART_BREAK, OutputItem
+from lib.dialects.pictures import PICTURE, Breaks, markdown
 from lib.dialects.places import Places
 from lib.errors import GatewayError
 
@@ -62,6 +63,7 @@ class ChatRenderer:
         """Takes what was sent of the part at `_run_at` since `_settle`."""
         self._chars = 0
         """Length of the settled content."""
+        self._breaks = Breaks()
         self._starts: dict[At, int] = {}
         """The text parts that were begun → where in the content."""
         self._cited: dict[At, int] = {}
@@ -108,12 +110,23 @@ class ChatRenderer:
         if not text:
             return b""
         self._places.note(at[0], "message")
+        lead = self._breaks.before(is_picture=False)
+        self._chars += len(lead)
         self._starts.setdefault(at, self._chars)
         self._run_at = at
         self._keep(text)
         if not self._sent.is_held(key):
             self._text_at = at
-        return self._chunks.chunk({"content": text})
+        return self._chunks.chunk({"content": lead + text})
+
+    def _show(self, picture: str) -> bytes:
+        if not picture:
+            return b""
+        self._settle()
+        self._text_at = None
+        content = self._breaks.before(is_picture=True) + picture
+        self._chars += len(content)
+        return self._chunks.chunk({"content": content})
 
     def _settle(self) -> None:
         if self._run:
@@ -216,7 +229,7 @@ class ChatRenderer:
         self._finished.add(index)
         if item.is_call:
             return self._calls.finish(index, item)
-        return b"".join(self._finish_parts(index, item))
+        return self._show(markdown(item)) if item.type == PICTURE else b"".join(self._finish_parts(index, item))
 
     def _finish_parts(self, index: int, item: OutputItem) -> list[bytes]:
         if item.type == "reasoning":

@@ -3,6 +3,9 @@
 Chat nests a tool's members under its type (`{"type": "function", "function": {"name", …}}`), Responses has them beside
 it; both are taken. Tools of other types (`web_search`, …) pass as they are: the upstream decides on them. The legacy
 pair `functions` / `function_call` is read into the same form.
+
+The flags `function_web_search`, `function_image_gen` and `function_code_interpreter`, and `web_search_options`, add the
+hosted tool that they stand for, once: an upstream without it refuses the flag by its name (`lib/canonical/hosted.py`).
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from lib.canonical.hosted import FLAGS, WEB_SEARCH
 from lib.canonical.request import Tool
 from lib.dialects.fields import Fields, boolean, missing, object_, one_of, string, wrong_value
 from lib.dialects.members import name_unknown
@@ -50,7 +54,10 @@ def parse_tools(fields: Fields) -> Tools:
         )
     tools = _legacy_tools(legacy) if legacy else _tools(values.get("tools") or [])
     if "web_search_options" in values:
-        tools.append(_web_search(values["web_search_options"], fields.asked))
+        _merge(tools, _web_search(values["web_search_options"], fields.asked))
+    for flag, tool in FLAGS.items():
+        if values.get(flag):
+            _merge(tools, tool)
     param = _said_in(values, bool(legacy))
     choice = values.get(param)
     if not tools:
@@ -159,9 +166,19 @@ def _format(shape: Mapping[str, Any], param: str) -> dict[str, Any]:
     }
 
 
+def _merge(tools: list[Tool], hosted: Tool) -> None:
+    """Add a hosted tool; one that is there already, under whichever of its names (`web_search_preview`), keeps its name
+    and what it says beside it."""
+    for index, tool in enumerate(tools):
+        if tool["type"].startswith(hosted["type"]):
+            tools[index] = {**hosted, **tool}
+            return
+    tools.append({**hosted})
+
+
 def _web_search(options: Mapping[str, Any], asked: dict[str, str]) -> Tool:
     """`web_search_options` as the hosted tool that does the same."""
-    tool: Tool = {"type": "web_search"}
+    tool: Tool = {"type": WEB_SEARCH}
     name_unknown(options, ("search_context_size", "user_location"), "web_search_options", asked)
     size = options.get("search_context_size")
     if size is not None:

@@ -1,4 +1,7 @@
-"""A collected Response → a `message`, and the parts of it that the streamed form shares."""
+"""A collected Response → a `message`, and the parts of it that the streamed form shares.
+
+The format has no generated pictures; one is shown as a text block that holds a Markdown image, so that nothing is lost.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,16 @@ from lib.dialects.messages_count import rough_count
 from lib.dialects.messages_stops import Stops
 from lib.dialects.messages_thinking import Display, display_of, signature_of
 from lib.dialects.output_items import PART_BREAK, OutputItem, Part, read_item
+from lib.dialects.pictures import PICTURE, markdown
 from lib.errors import UpstreamError, Verdict
 
-_SHOWN = frozenset({"message", "reasoning", "function_call", "custom_tool_call", "web_search_call"})
+_SHOWN = frozenset({"message", "reasoning", "function_call", "custom_tool_call", "web_search_call", PICTURE})
 
 Block = dict[str, Any]
 
 
 def output_item(fields: Any) -> OutputItem | None:
-    """None for items that a message has no place for (generated images, …). Raises UpstreamError."""
+    """None for items that a message has no place for. Raises UpstreamError."""
     return read_item(fields, _SHOWN)
 
 
@@ -58,7 +62,7 @@ def tool_use_block(item: OutputItem, input: dict[str, Any]) -> Block:
 def search_blocks(item: OutputItem) -> tuple[Block, Block] | None:
     """A finished web search, as the tool use and the result that the Messages API makes of it. None for what is no
     search: pages that were opened after one."""
-    action = item.action or {}
+    action = item.action if type(item.action) is dict else {}
     query = action.get("query")
     if action.get("type") != "search" or type(query) is not str:
         return None
@@ -119,6 +123,9 @@ def _blocks_of(item: OutputItem, display: Display, stops: Stops, is_cut: bool) -
         return [] if block is None else [block]
     if item.type == "web_search_call":
         return list(search_blocks(item) or ())
+    if item.type == PICTURE:
+        shown = markdown(item)
+        return [text_block(shown)] if shown else []
     if item.is_call:
         if is_cut and (item.status == "incomplete" or not _is_whole(payload_of(item))):
             return []  # half a call is none

@@ -2,7 +2,8 @@
 
 Text and thinking stay in their order; what the model called becomes a call item, each `tool_result` the output of the
 call that it names. Blocks of tools that another service ran by itself (`server_tool_use`, `web_search_tool_result`, …)
-are left behind: the text around them says what they found.
+are left behind: the text around them says what they found. Pictures that the model made come back in its text, and are
+shown to it as pictures again (`pictures.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from lib.canonical.request import Item
 from lib.dialects.fields import ask, missing, object_, one_of, shown, wrong_type, wrong_value
 from lib.dialects.messages_content import Asked, Block, blocks, input_parts, required_text, text_of, texts, tool_output
 from lib.dialects.messages_thinking import restore
+from lib.dialects.pictures import Replayed
 from lib.errors import InvalidRequest
 
 _ROLE = one_of("user", "assistant", "system")
@@ -27,6 +29,7 @@ def parse_messages(messages: list[Any], asked: Asked) -> list[Item]:
     history = History(asked)
     for index, message in enumerate(messages):
         history.add(message, f"messages[{index}]")
+    history.finish()
     if not history.items:
         raise InvalidRequest("messages: none of them has content", param="messages", code="invalid_value")
     last = history.items[-1]
@@ -45,6 +48,7 @@ class History:
         self._parts: list[Block] = []
         """Of the message that is being put together."""
         self._calls: set[str] = set()
+        self._pictures = Replayed()
 
     def add(self, message: Any, param: str) -> None:
         if type(message) is not dict:
@@ -60,7 +64,13 @@ class History:
             add = self._add_said if role == "assistant" else self._add_input
             for block, kind, place in content:
                 add(block, kind, place)
+            if role == "user" and self._parts:
+                self._pictures.give_to(self._parts)
         self._close(role)
+
+    def finish(self) -> None:
+        """Behind the last message."""
+        self._pictures.finish()
 
     def _close(self, role: str) -> None:
         if self._parts:
@@ -102,7 +112,7 @@ class History:
 
     def _say(self, text: str) -> None:
         if text:
-            self._parts.append({"type": "output_text", "text": text})
+            self._parts.append({"type": "output_text", "text": self._pictures.taken_from(text)})
 
     def _call(self, block: Block, param: str) -> Item:
         call_id, name = required_text(block, "id", param), required_text(block, "name", param)

@@ -24,6 +24,7 @@ from lib.dialects.messages_texts import Place, Texts
 from lib.dialects.messages_thinking import display_of
 from lib.dialects.messages_thoughts import Thoughts
 from lib.dialects.output_items import OutputItem
+from lib.dialects.pictures import PICTURE, markdown
 from lib.dialects.places import Places
 from lib.errors import GatewayError
 
@@ -173,6 +174,8 @@ class MessagesRenderer:
             return self._thoughts.finish(index, item)
         if item.type == "web_search_call":
             return self._calls.search(index, item)
+        if item.type == PICTURE:
+            return self._texts.show(index, markdown(item))
         return self._texts.finish(index, item.content or ())
 
     # --- Beginning and end ------------------------------------------------------------------------------------------

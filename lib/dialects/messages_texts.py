@@ -72,6 +72,13 @@ class Texts:
         self.has_refusal = True
         return self._begin(at) + self._blocks.delta(at, TEXT, text)
 
+    def show(self, index: int, picture: str) -> bytes:
+        """A block for a picture in Markdown; nothing for an empty one. No stop sequence is looked for in it."""
+        if not picture:
+            return b""
+        at = (index, 0)
+        return self._blocks.begin(at, text_block()) + self._blocks.delta(at, TEXT, picture) + self._blocks.end(at)
+
     def cite(self, at: Place, annotation: Mapping[str, Any]) -> bytes:
         """One more annotation."""
         self._cited[at] = self._cited.get(at, 0) + 1

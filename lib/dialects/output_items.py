@@ -37,7 +37,13 @@ class OutputItem(msgspec.Struct):
     name: str | None = None
     arguments: str | None = None
     input: str | None = None
-    action: dict[str, Any] | None = None
+    action: dict[str, Any] | str | None = None
+    """What a search did; of a picture, whether it was made or edited."""
+    result: str | None = None
+    """A picture, in base64."""
+    output_format: str | None = None
+    url: str | None = None
+    """Where the picture is, when it was put somewhere instead of into `result`."""
 
     @property
     def is_call(self) -> bool:

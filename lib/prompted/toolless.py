@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lib.canonical.hosted import field_of
 from lib.canonical.request import CanonicalRequest
 from lib.errors import InvalidRequest
 from lib.types import Answer, Lease, Model, Upstream
@@ -18,9 +19,10 @@ class ToollessUpstream:
     async def open(self, request: CanonicalRequest, lease: Lease, *, timeout_s: float) -> Answer:
         """Raises InvalidRequest for tools."""
         if request.tools:
+            field = field_of(request, str(request.tools[0].get("type"))) or "tools"
             raise InvalidRequest(
-                "Tools are switched off for this upstream. Leave 'tools' out.",
-                param="tools",
+                f"Tools are switched off for this upstream. Leave '{field}' out.",
+                param=field,
                 code="unsupported_parameter",
             )
         return await self._upstream.open(request, lease, timeout_s=timeout_s)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lib.canonical.hosted import unavailable
 from lib.canonical.request import CanonicalRequest, Tool
 from lib.errors import InvalidRequest
 
@@ -42,7 +43,7 @@ def callable_tools(request: CanonicalRequest) -> dict[str, CallableTool]:
     """
     tools = {}
     for index, tool in enumerate(request.tools):
-        read = _tool(tool, f"tools[{index}]")
+        read = _tool(tool, f"tools[{index}]", request)
         tools[read.name] = read
     choice = request.tool_choice
     if choice == "none":
@@ -54,15 +55,10 @@ def callable_tools(request: CanonicalRequest) -> dict[str, CallableTool]:
     return tools
 
 
-def _tool(tool: Tool, param: str) -> CallableTool:
+def _tool(tool: Tool, param: str, request: CanonicalRequest) -> CallableTool:
     kind, name = tool.get("type"), tool.get("name")
     if kind not in ("function", "custom") or not isinstance(name, str):
-        raise InvalidRequest(
-            f"The tool type '{kind}' is not available on this upstream, which has no tools of its own. Remove it, or "
-            "offer a function tool instead.",
-            param=f"{param}.type",
-            code="unsupported_value",
-        )
+        raise unavailable(request, str(kind), f"{param}.type", "this upstream, which has no tools of its own")
     description = tool.get("description")
     description = description if isinstance(description, str) else ""
     if kind == "function":

@@ -96,6 +96,9 @@ class Settings(BaseSettings):
     keep_alive_s: Seconds = 10.0
     commit_wait_s: Pause = 1.0
     models_cache_s: Pause = 300.0
+    max_duration_s: Annotated[float | None, values.seconds] = None
+    """None: what the platform says."""
+    deadline_margin_s: Pause = 3.0
     max_attempts: Annotated[int, values.count] = 3
     max_request_bytes: Annotated[int | None, values.size] = None
     """None: what the platform takes."""

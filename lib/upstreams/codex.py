@@ -6,7 +6,7 @@ error it is.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,109 +16,69 @@ from lib.canonical.events import Event
 from lib.canonical.request import CanonicalRequest
 from lib.errors import UpstreamError, Verdict
 from lib.sse import Decoder, FrameTooLarge
-from lib.types import Answer, Clock, Lease, Model, Window
-from lib.upstreams import codex_errors, codex_limits
+from lib.types import Answer, Lease, Model, Window
+from lib.upstreams import codex_limits
+from lib.upstreams.codex_api import CodexApi
 from lib.upstreams.codex_events import CodexEvents
 from lib.upstreams.codex_names import Names
 from lib.upstreams.codex_request import ACCEPTS, shape
-from lib.upstreams.http import HttpAnswer, HttpClients
+from lib.upstreams.http import HttpAnswer
 
 NAME = "codex"
-_AGENT = "chat2api"
 _MAX_CATALOGUE_BYTES = 8 * 1024 * 1024
 
 
 class CodexUpstream:
     """`lib.types.Upstream` for the Codex backend.
 
-    base_url: scheme and host, without `/backend-api`. client_version: the protocol version that the catalogue and the
-    newer models are gated by. max_event_bytes: the longest stream event taken (a picture can be many megabytes).
+    max_event_bytes: the longest stream event taken (a picture can be many megabytes).
     """
 
     name = NAME
     accepts = ACCEPTS
 
-    def __init__(
-        self,
-        clients: HttpClients,
-        *,
-        base_url: str | None,
-        client_version: str,
-        max_event_bytes: int,
-        now: Clock,
-        misdirected: str | None = None,
-    ) -> None:
-        """misdirected: why no request may leave (an unusable address or proxy); then each one is refused with it."""
-        self._clients = clients
-        self._misdirected = misdirected
-        self._base = (base_url or "").rstrip("/") + "/backend-api/codex"
-        self._version = client_version
+    def __init__(self, api: CodexApi, *, max_event_bytes: int) -> None:
+        self._api = api
         self._max_event_bytes = max_event_bytes
-        self._now = now
 
     async def open(self, request: CanonicalRequest, lease: Lease, *, timeout_s: float) -> Answer:
         shaped = shape(request)
-        headers = {
-            **self._headers(lease, accept="text/event-stream"),
-            "content-type": "application/json",
-            "session-id": shaped.body["prompt_cache_key"],
-        }
-        content = msgspec.json.encode(shaped.body)
-        answer = await self._clients.open(
+        answer = await self._api.open(
             "POST",
-            self._base + "/responses",
-            headers=headers,
-            content=content,
-            proxy=lease.proxy,
-            first_byte_s=timeout_s,
+            "/responses",
+            lease,
+            accept="text/event-stream",
+            content=msgspec.json.encode(shaped.body),
+            headers={"session-id": shaped.body["prompt_cache_key"]},
+            timeout_s=timeout_s,
         )
-        return CodexAnswer(answer, shaped.names, max_event_bytes=self._max_event_bytes, now=self._now)
+        return CodexAnswer(answer, shaped.names, self._api, max_event_bytes=self._max_event_bytes)
 
     async def models(self, lease: Lease) -> list[Model]:
-        url = f"{self._base}/models?{urlencode({'client_version': self._version})}"
-        answer = await self._clients.open(
-            "GET", url, headers=self._headers(lease, accept="application/json"), proxy=lease.proxy
-        )
+        path = f"/models?{urlencode({'client_version': self._api.client_version})}"
+        answer = await self._api.open("GET", path, lease, accept="application/json")
         try:
             if answer.status != 200:
-                raise await _refusal(answer, [], self._now())
+                raise await self._api.refusal(answer)
             body = await answer.read(_MAX_CATALOGUE_BYTES)
         finally:
             await answer.aclose()
         return _catalogue(body)
-
-    def _headers(self, lease: Lease, *, accept: str) -> dict[str, str]:
-        if self._misdirected is not None:
-            raise UpstreamError(
-                f"The gateway is misconfigured: {self._misdirected}.",
-                verdict=Verdict.REQUEST,  # no account can change it
-                status=503,
-                type="server_error",
-                code="misconfigured",
-                should_retry=False,
-            )
-        return {
-            **lease.headers,
-            "accept": accept,
-            "user-agent": f"{_AGENT}/{self._version}",
-            "originator": _AGENT,
-            "version": self._version,
-        }
 
 
 class CodexAnswer:
     """One answer: raises UpstreamError where it is refused or breaks; ends at the terminal event, not at the end of
     the body."""
 
-    def __init__(self, http: HttpAnswer, names: Names, *, max_event_bytes: int, now: Clock) -> None:
-        self.windows: list[Window] = codex_limits.from_headers(http.headers, now())
+    def __init__(self, http: HttpAnswer, names: Names, api: CodexApi, *, max_event_bytes: int) -> None:
+        self.windows: list[Window] = codex_limits.from_headers(http.headers, api.now())
         self._http = http
+        self._api = api
         self._chunks = http.chunks()
         self._is_begun = False
         self._is_flushed = False
-        self._now = now
         self._decoder = Decoder(max_event_bytes)
-        self._events = CodexEvents(names, now=now, add_windows=self.windows.extend)
+        self._events = CodexEvents(names, now=api.now, add_windows=self.windows.extend)
 
     def __aiter__(self) -> AsyncIterator[list[Event]]:
         return self
@@ -147,11 +107,11 @@ class CodexAnswer:
         """The beginning of the stream, None if there is none. Status and first byte tell what this is; the content type
         may be missing."""
         if self._http.status != 200:
-            raise await _refusal(self._http, self.windows, self._now())
+            raise await self._api.refusal(self._http, self.windows)
         async for chunk in self._chunks:
             first = chunk.lstrip()[:1]
             if first and first in b"{[<":
-                raise await _refusal(self._http, self.windows, self._now(), head=chunk)
+                raise await self._api.refusal(self._http, self.windows, head=chunk)
             if first:
                 self._is_begun = True
                 return chunk
@@ -162,15 +122,6 @@ class CodexAnswer:
             await self._http.release()
         else:
             await self._http.aclose()
-
-
-async def _refusal(answer: HttpAnswer, windows: Sequence[Window], now: float, head: bytes = b"") -> UpstreamError:
-    """The error that a page or a JSON body stands for. `head`: the part of the body that was read before."""
-    try:
-        body = head + await answer.read(codex_errors.MAX_ERROR_BYTES)
-    except UpstreamError:
-        body = head  # an endless or broken error page: status and headers decide alone
-    return codex_errors.from_http(answer.status, answer.headers, body, windows, now)
 
 
 def _ended_early(seen_any: bool) -> UpstreamError:

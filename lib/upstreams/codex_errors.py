@@ -14,11 +14,11 @@ import msgspec
 
 from lib.errors import UpstreamError, Verdict
 from lib.types import Window
+from lib.upstreams.refusals import challenge, safe_message
 from lib.upstreams.waits import wait_s
 
 MAX_ERROR_BYTES = 64 * 1024
 _MAX_MESSAGE = 2000
-_CREDENTIAL = re.compile(r"(?i:bearer +\S+)|\beyJ[\w-]{8,}(?:\.[\w-]*)*|\b(?:at|sk|rt)[-.][\w.-]{16,}")
 """What an upstream, or a proxy that answers with the headers it was sent, may repeat of a credential."""
 
 
@@ -85,18 +85,6 @@ _DETAILS = (
     (re.compile(r"selected model is at capacity", re.IGNORECASE), _OVERLOAD),
 )
 
-_CHALLENGES = (
-    ("turnstile", "a turnstile token is required"),
-    ("arkose", "an Arkose token is required"),
-    ("funcaptcha", "an Arkose token is required"),
-    ("proofofwork", "a proof of work is required"),
-    ("proof of work", "a proof of work is required"),
-    ("proof token", "a proof of work is required"),
-    ("captcha", "a captcha is required"),
-    ("just a moment", "a browser check is required"),
-    ("attention required", "the network address is blocked or must pass a browser check"),
-)
-
 _CODES = {400: "invalid_request", 401: "upstream_unauthorized", 429: "rate_limit_exceeded"}
 _TYPES = {400: "invalid_request_error", 401: "invalid_request_error", 403: "permission_error", 429: "rate_limit_error"}
 
@@ -108,9 +96,9 @@ def from_http(
     error = _error_object(body)
     text = body[:4096].decode("utf-8", "replace")
     is_page = error is None and text.lstrip()[:1] == "<"
-    challenge = _challenge(status, headers, text, is_page)
-    if challenge is not None:
-        return _build(_CHALLENGE, {"message": f"The upstream's network edge refused the gateway: {challenge}."}, None)
+    asked = challenge(status, headers, text, is_page=is_page)
+    if asked is not None:
+        return _build(_CHALLENGE, {"message": f"The upstream's network edge refused the gateway: {asked}."}, None)
     if 300 <= status < 400:
         return _build(
             _SERVICE, {"message": f"The upstream answered with a redirect ({status}), which is not followed."}
@@ -195,20 +183,6 @@ def _by_code(code: str) -> _Rule | None:
     return _REQUEST if code.startswith(_OF_THE_REQUEST) else _BY_CODE.get(code)
 
 
-def _challenge(status: int, headers: Mapping[str, str], text: str, is_page: bool) -> str | None:
-    if status not in (403, 503) and headers.get("cf-mitigated") != "challenge":
-        return None
-    lowered = text.lower()
-    if not is_page and status == 503 and headers.get("cf-mitigated") is None:
-        return None
-    for marker, asked in _CHALLENGES:
-        if marker in lowered:
-            return asked
-    if is_page or headers.get("cf-mitigated"):
-        return "it sent a web page in place of an answer"
-    return None
-
-
 def _build(rule: _Rule, error: Mapping[str, Any], wait: float | None = None) -> UpstreamError:
     message, code, param = error.get("message"), error.get("code"), error.get("param")
     code = rule.code or (code if isinstance(code, str) and code else None) or _kind(error) or _CODES.get(rule.status)
@@ -220,9 +194,7 @@ def _build(rule: _Rule, error: Mapping[str, Any], wait: float | None = None) -> 
         else _TYPES.get(rule.status) or ("invalid_request_error" if rule.status < 500 else "server_error")
     )
     return UpstreamError(
-        _CREDENTIAL.sub("[removed]", message[:_MAX_MESSAGE])
-        if isinstance(message, str) and message
-        else "The upstream reported a failure.",
+        safe_message(message) or "The upstream reported a failure.",
         verdict=rule.verdict,
         status=rule.status,
         type=kind,

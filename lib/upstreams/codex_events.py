@@ -6,7 +6,7 @@ tool names, and a terminal response whose `output` is missing. A failure inside 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -31,11 +31,24 @@ _DELTAS = {
 }
 """Nearly all events of an answer: name → type, and how the JSON of a well-named one begins."""
 
+Failure = Callable[[Mapping[str, Any], Sequence[Window], float], UpstreamError]
+"""(members of a failure event, usage windows seen so far, epoch seconds) → what it means."""
+
 
 class CodexEvents:
-    """The state of one stream. `ended` is True once a terminal event was taken; nothing after it counts."""
+    """The state of one stream. `ended` is True once a terminal event was taken; nothing after it counts.
 
-    def __init__(self, names: Names, *, now: Clock, add_windows: Callable[[list[Window]], None]) -> None:
+    failure: what a failure event means.
+    """
+
+    def __init__(
+        self,
+        names: Names,
+        *,
+        now: Clock,
+        add_windows: Callable[[list[Window]], None],
+        failure: Failure = codex_errors.from_event,
+    ) -> None:
         self.ended = False
         self.seen_any = False
         self.failure: UpstreamError | None = None
@@ -43,6 +56,7 @@ class CodexEvents:
         self._names = names
         self._now = now
         self._add_windows = add_windows
+        self._failure = failure
         self._windows: list[Window] = []
         self._collector = Collector()
 
@@ -94,7 +108,7 @@ class CodexEvents:
             self._collector.feed(event)
             return event
         if kind in ("error", "response.failed"):
-            raise codex_errors.from_event(event.fields, self._windows, self._now())
+            raise self._failure(event.fields, self._windows, self._now())
         if kind in COMPLETED:
             return self._complete(event)
         if kind == "codex.rate_limits":

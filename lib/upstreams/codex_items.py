@@ -115,7 +115,7 @@ def _shape_foreign(item: Item) -> Item | None:
         action = item.get("action")
         if isinstance(action, Mapping) and action.get("type") not in _SEARCH_ACTIONS:
             return None  # replayed from another vendor: the backend refuses its action
-    return item
+    return {name: value for name, value in item.items() if value is not None}  # as SDKs write a replayed item
 
 
 def _shape_part(part: dict[str, Any], item: int, member: str, index: int) -> dict[str, Any]:

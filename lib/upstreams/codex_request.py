@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
+from lib.canonical.hosted import unavailable
 from lib.canonical.request import CanonicalRequest, Tool
 from lib.errors import InvalidRequest
 from lib.upstreams.codex_items import mentions_json, shape_input
@@ -154,7 +155,7 @@ def _tools(request: CanonicalRequest, tools: list[Tool], names: Names) -> dict[s
             choice["type"] = "web_search"
     if not tools:
         return {}
-    fields: dict[str, Any] = {"tools": [_tool(tool, i, names) for i, tool in enumerate(tools)]}
+    fields: dict[str, Any] = {"tools": [_tool(tool, i, names, request) for i, tool in enumerate(tools)]}
     if choice is not None:
         fields["tool_choice"] = choice
     if request.parallel_tool_calls is not None:
@@ -162,7 +163,7 @@ def _tools(request: CanonicalRequest, tools: list[Tool], names: Names) -> dict[s
     return fields
 
 
-def _tool(tool: Tool, index: int, names: Names) -> Tool:
+def _tool(tool: Tool, index: int, names: Names, request: CanonicalRequest) -> Tool:
     kind = str(tool["type"])
     if kind == "function":
         shaped = {
@@ -178,9 +179,5 @@ def _tool(tool: Tool, index: int, names: Names) -> Tool:
     if kind.startswith("web_search"):
         return {**tool, "type": "web_search"}  # `web_search_preview` and its dated names are refused
     if kind.startswith(_UNAVAILABLE_TOOLS):
-        raise InvalidRequest(
-            f"The tool type '{kind}' is not available on this upstream. Remove it, or offer a function tool instead.",
-            param=f"tools[{index}].type",
-            code="unsupported_value",
-        )
+        raise unavailable(request, kind, f"tools[{index}].type", "the upstream 'codex'")
     return tool

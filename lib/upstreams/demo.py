@@ -1,8 +1,9 @@
 """The demo upstream: answers by itself, without network or account, so that a fresh gateway can be tried out.
 
 It is honest about being one: the text says so, quotes the caller, and counts the images and files that came along.
-What it can honour it honours (tools, structured output, `max_output_tokens`, `stop`, verbosity, reasoning summaries);
-sampling parameters would have no effect, so they are not among the fields that it accepts.
+What it can honour it honours (tools, pictures and searches of its own among them, structured output,
+`max_output_tokens`, `stop`, verbosity, reasoning summaries); sampling parameters would have no effect, so they are not
+among the fields that it accepts.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 
-from lib.canonical.build import Builder, usage
+from lib.canonical.build import usage
 from lib.canonical.events import Event
 from lib.canonical.request import CanonicalRequest
 from lib.types import Clock, Lease, Model, Window
+from lib.upstreams.demo_hosted import HostedBuilder
 from lib.upstreams.demo_input import input_tokens
 from lib.upstreams.demo_plan import Plan, plan, tokens
 
@@ -64,7 +66,9 @@ class DemoUpstream:
 
     async def _batches(self, request: CanonicalRequest, planned: Plan) -> AsyncGenerator[list[Event], None]:
         answer_id = self._new_id()
-        builder = Builder(request, response_id=answer_id, created_at=self._now(), model=request.model or _MODELS[0].id)
+        builder = HostedBuilder(
+            request, response_id=answer_id, created_at=self._now(), model=request.model or _MODELS[0].id
+        )
         yield builder.start()
         pause_s = self._word_s if request.stream else 0
         length = _length(planned)
@@ -95,7 +99,7 @@ class DemoAnswer:
         await self._batches.aclose()
 
 
-def _words(builder: Builder, planned: Plan, answer_id: str) -> Iterator[list[Event]]:
+def _words(builder: HostedBuilder, planned: Plan, answer_id: str) -> Iterator[list[Event]]:
     """One batch for each token, made when it is asked for."""
     for word in tokens(planned.reasoning):
         yield builder.reasoning(word)
@@ -107,8 +111,12 @@ def _words(builder: Builder, planned: Plan, answer_id: str) -> Iterator[list[Eve
             events = []
         yield events + builder.arguments(key, last) + builder.close()
     if not planned.calls:
-        for word in tokens(planned.text) or [""]:
-            yield builder.text(word)
+        events = [event for tool in planned.hosted for event in builder.play(tool, planned.prompt)]
+        *words, last = tokens(planned.text) or [""]
+        for word in words:
+            yield events + builder.text(word)
+            events = []
+        yield events + builder.text(last) + (builder.cite(planned.text) if planned.cites else [])
 
 
 def _length(planned: Plan) -> int:

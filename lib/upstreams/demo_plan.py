@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 
-from lib.canonical.request import CanonicalRequest, Item
+from lib.canonical.hosted import IMAGE_GENERATION
+from lib.canonical.request import CanonicalRequest, Item, Tool
+from lib.upstreams.demo_hosted import FINDING, SOURCE
 from lib.upstreams.demo_input import attachments, bounded, item_text, tool_output, user_message
 from lib.upstreams.demo_tools import Call, calls, encoded_example
 
@@ -21,18 +23,31 @@ _TOKEN = re.compile(r"\s*\S{1,16}|\s+$")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An answer: a reasoning summary (or none), then tool calls or a text."""
+    """An answer: a reasoning summary (or none), then tool calls, or the work of hosted tools and a text."""
 
     reasoning: str
     calls: Sequence[Call]
+    hosted: Sequence[Tool]
+    prompt: str
+    """What the hosted tools are given."""
     text: str
+
+    @property
+    def cites(self) -> bool:
+        """Whether the text ends with the page that a search found."""
+        return any(tool["type"] != IMAGE_GENERATION for tool in self.hosted) and self.text.endswith(SOURCE)
 
 
 def plan(request: CanonicalRequest) -> Plan:
     """The answer to a request. Raises InvalidRequest for a demanded tool that the demo upstream cannot play."""
     message = user_message(request.input)
-    called = calls(request, item_text(message))
-    return Plan(_reasoning(request), called, "" if called else _until_stop(_text(request, message), request))
+    said = item_text(message)
+    called, hosted = calls(request, said)
+    text = "" if called else _text(request, message)
+    is_plain = ((request.text or {}).get("format") or {}).get("type", "text") == "text"
+    if is_plain and any(tool["type"] != IMAGE_GENERATION for tool in hosted):
+        text += FINDING + SOURCE
+    return Plan(_reasoning(request), called, hosted, bounded(said) or "nothing", _until_stop(text, request))
 
 
 def tokens(text: str) -> list[str]:

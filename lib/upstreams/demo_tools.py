@@ -1,7 +1,10 @@
 """Which tools the demo upstream calls, and with what.
 
 A demanded tool is called. Left to itself it calls the tools that the user's text names, or else the first one of whose
-name a telling word occurs there: "What's the weather like?" calls `get_weather`. Hosted tools are never called.
+name a telling word occurs there: "What's the weather like?" calls `get_weather`.
+
+Of the hosted tools, a web search and a picture are played: where they are demanded, where the caller set their flag,
+and where a word like "search" or "draw" occurs. The others are never called, and their flags are refused.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from lib.canonical.hosted import IMAGE_GENERATION, WEB_SEARCH, field_of, unavailable
 from lib.canonical.request import CanonicalRequest, Tool
 from lib.errors import InvalidRequest
 from lib.upstreams.demo_input import bounded, tool_output
@@ -23,6 +27,11 @@ _MAX_READ = 4096
 """Characters of the user's text in which tools are looked for."""
 
 _CALLABLE = frozenset({"function", "custom"})
+_HOSTED = {
+    WEB_SEARCH: frozenset({"search", "news", "latest"}),
+    IMAGE_GENERATION: frozenset({"draw", "paint", "sketch", "picture", "image"}),
+}
+"""Hosted tools that are played, and the words that ask for them."""
 _NAME = re.compile(r"[A-Za-z0-9_.:/-]+")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _NAME_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
@@ -46,10 +55,16 @@ class Call:
     custom: bool
 
 
-def calls(request: CanonicalRequest, said: str) -> list[Call]:
-    """The calls to answer with; `said` is the user's text. Raises InvalidRequest for a demanded tool that the demo
-    upstream cannot play, and for a schema that makes no sense."""
-    return [_play(tool, said) for tool in _chosen(request, said)]
+def calls(request: CanonicalRequest, said: str) -> tuple[list[Call], list[Tool]]:
+    """The calls to answer with, or else the hosted tools to play; `said` is the user's text. Raises InvalidRequest for
+    a tool that is demanded, by the choice or by a flag, and cannot be played, and for a schema that makes no sense."""
+    for index, tool in enumerate(request.tools):
+        kind = str(tool.get("type"))
+        if _hosted(tool) is None and field_of(request, kind):
+            raise unavailable(request, kind, f"tools[{index}].type", "the upstream 'demo'")
+    chosen = _chosen(request, said)
+    called = [_play(tool, said) for tool in chosen if _playable(tool)]
+    return called, [] if called else [tool for tool in chosen if _hosted(tool)]
 
 
 def encoded_example(schema: Any, param: str, *, arguments: bool = False) -> str:
@@ -77,16 +92,35 @@ def _chosen(request: CanonicalRequest, said: str) -> Sequence[Tool]:
         return [_demanded(tools)]
     if tool_output(request.input) is not None:
         return []
-    found = _mentioned([tool for tool in tools if _playable(tool)], said[:_MAX_READ])
+    read = said[:_MAX_READ]
+    found = _mentioned([tool for tool in tools if _playable(tool)], read) or _wished(request, tools, read)
     return found[: 1 if request.parallel_tool_calls is False else _MAX_CALLS]
 
 
+def _wished(request: CanonicalRequest, tools: Sequence[Tool], text: str) -> Sequence[Tool]:
+    """The hosted tools to play, each once."""
+    words = {word.lower() for word in _WORD.findall(text)}
+    found: dict[str, Tool] = {}
+    for tool in tools:
+        kind = _hosted(tool)
+        if kind is not None and (field_of(request, kind) or not words.isdisjoint(_HOSTED[kind])):
+            found.setdefault(kind, tool)
+    return list(found.values())
+
+
+def _hosted(tool: Tool) -> str | None:
+    """Which of the hosted tools that can be played this is, under whichever of its names (`web_search_preview`)."""
+    kind = str(tool.get("type"))
+    return next((name for name in _HOSTED if kind.startswith(name)), None)
+
+
 def _demanded(tools: Iterable[Tool]) -> Tool:
-    tool = next(filter(_playable, tools), None)
+    tools = list(tools)
+    tool = next((tool for kind in (_playable, _hosted) for tool in tools if kind(tool)), None)
     if tool is None:
         raise InvalidRequest(
-            "The demo upstream can only play function tools, and custom tools without a grammar. "
-            "Configure an account to use other tools.",
+            "The demo upstream can only play function tools, custom tools without a grammar, web searches and "
+            "generated images. Configure an account to use other tools.",
             param="tool_choice",
             code="unsupported_value",
         )

@@ -66,9 +66,11 @@ class HttpClients:
         content: bytes | None = None,
         proxy: str | None = None,
         first_byte_s: float | None = None,
+        idle_s: float | None = None,
     ) -> HttpAnswer:
         """Send a request and wait for the answer's headers, at most `first_byte_s` (default: as configured).
 
+        idle_s: how long the body may be silent, if longer than configured.
         proxy: wins over the constructor's, which wins over the standard variables. No redirect is followed.
         Raises UpstreamError: `upstream_unreachable`, `upstream_timeout`, `upstream_truncated`,
         `upstream_bad_response`; `invalid_header` for a header that HTTP cannot carry.
@@ -77,7 +79,7 @@ class HttpClients:
         try:
             target = _parsed(url)
             host = target.host
-            request = self._request(method, target, headers, content, first_byte_s)
+            request = self._request(method, target, headers, content, first_byte_s, idle_s)
             proxy = proxy or self._proxy or environment_proxy(target, self._environment)
             if proxy:
                 host += " (through the proxy)"
@@ -93,7 +95,13 @@ class HttpClients:
             await transports.aclose()
 
     def _request(
-        self, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes | None, first_byte_s: float | None
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        first_byte_s: float | None,
+        idle_s: float | None,
     ) -> httpx.Request:
         body = content or b""
         all_headers = {
@@ -112,7 +120,11 @@ class HttpClients:
             headers=[(name.encode("ascii"), value.encode("ascii")) for name, value in all_headers.items()],
             stream=httpx.ByteStream(body),  # `content=` would work out the headers once more, for 14 µs
             extensions={
-                "timeout": {"connect": timeouts.connect_s, "read": timeouts.idle_s, "write": timeouts.idle_s},
+                "timeout": {
+                    "connect": timeouts.connect_s,
+                    "read": timeouts.idle_s if idle_s is None else max(idle_s, timeouts.idle_s),
+                    "write": timeouts.idle_s,
+                },
                 "first_byte": timeouts.first_byte_s if first_byte_s is None else first_byte_s,
             },
         )

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -44,11 +45,18 @@ class DirectTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(
-        self, *, tls: Callable[[], ssl.SSLContext] = tls_context, max_idle: int = 100, max_idle_s: float = 55.0
+        self,
+        *,
+        tls: Callable[[], ssl.SSLContext] = tls_context,
+        max_idle: int = 100,
+        max_idle_s: float = 55.0,
+        connect: Callable[[], Awaitable[socket.socket]] | None = None,
     ) -> None:
         """max_idle: connections kept for later, over all origins. max_idle_s: for how long; just below the 60 s
-        after which common load balancers hang up."""
+        after which common load balancers hang up. connect: gives a connected socket, for whoever chooses the address
+        (raises OSError); by default the origin's name is looked up here."""
         self._tls = tls
+        self._connected = connect
         self._max_idle = max_idle
         self._max_idle_s = max_idle_s
         self._idle: list[Connection] = []
@@ -109,18 +117,16 @@ class DirectTransport(httpx.AsyncBaseTransport):
         scheme, host, port = origin
         loop = asyncio.get_running_loop()
         tls = self._tls() if scheme == "https" else None
-        eyeballs: dict[str, Any] = {}
+        way: dict[str, Any] = {"host": host, "port": port}
         if isinstance(loop, asyncio.BaseEventLoop):  # uvloop does not know the option
-            eyeballs["happy_eyeballs_delay"] = _HAPPY_EYEBALLS_S
+            way["happy_eyeballs_delay"] = _HAPPY_EYEBALLS_S
         try:
             async with asyncio.timeout(timeout_s):
+                if self._connected is not None:
+                    way = {"sock": await self._connected(), "server_hostname": host if tls else None}
                 connection: Connection
                 _, connection = await loop.create_connection(
-                    lambda: Connection(origin, self._keep, self._forget),
-                    host,
-                    port,
-                    ssl=tls,
-                    **eyeballs,
+                    lambda: Connection(origin, self._keep, self._forget), ssl=tls, **way
                 )
         except TimeoutError as exc:
             raise httpx.ConnectTimeout("no connection in time") from exc

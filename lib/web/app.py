@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 from lib.types import Clock
 from lib.web.auth import Authenticator
+from lib.web.billing import BillingApi
+from lib.web.deadline import Deadlines
+from lib.web.forward import ForwardApi
 from lib.web.gate import Gate
+from lib.web.images import ImageApi
 from lib.web.logs import configure, log_problem
 from lib.web.paths import Table
 from lib.web.routes import Api
-from lib.wiring import wire
 
 if TYPE_CHECKING:
     from lib.settings import Settings
@@ -29,20 +32,40 @@ def create_app(settings: Settings, *, now: Clock = time.time) -> Gate:
     configure(settings.log_level, "json" if settings.log_format == "json" else "logfmt")
     for problem in settings.problems:
         log_problem(problem.variable, problem.problem)
-    gateway = wire(settings, now)
+    from lib.wiring import Gateway  # with it come the upstreams; an API of one's own needs none of them
+
+    gateway = Gateway(settings, now)
+    auth = Authenticator(
+        settings.gateway_keys,
+        settings.private_prefixes,
+        pairs=[(key_id, secret.get_secret_value()) for key_id, secret in settings.key_pairs],
+        now=now,
+    )
+    limit = settings.max_request_bytes or platform_max_bytes(os.environ)
+    strict, keep_alive_s = settings.strict_parameters, settings.keep_alive_s
+    images = ImageApi(lambda: gateway.images, auth, max_request_bytes=limit, strict=strict, keep_alive_s=keep_alive_s)
+    forwarded = ForwardApi(lambda: gateway.forwarding, auth, max_request_bytes=limit, keep_alive_s=keep_alive_s)
     api = Api(
         gateway.relay,
-        Authenticator(settings.gateway_keys, settings.private_prefixes),
-        max_request_bytes=settings.max_request_bytes or platform_max_bytes(os.environ),
-        strict=settings.strict_parameters,
-        keep_alive_s=settings.keep_alive_s,
+        auth,
+        max_request_bytes=limit,
+        strict=strict,
+        keep_alive_s=keep_alive_s,
+        others=[*images.endpoints(), *forwarded.endpoints(), *BillingApi(auth).endpoints()],
     )
-    return build_app(api, now=now, close=gateway.close)
+    deadlines = Deadlines(limit_s=settings.max_duration_s, margin_s=settings.deadline_margin_s)
+    return build_app(api, now=now, close=gateway.close, deadlines=deadlines)
 
 
-def build_app(api: Api, *, now: Clock = time.time, close: Callable[[], Awaitable[None]] | None = None) -> Gate:
+def build_app(
+    api: Api,
+    *,
+    now: Clock = time.time,
+    close: Callable[[], Awaitable[None]] | None = None,
+    deadlines: Deadlines | None = None,
+) -> Gate:
     """The gate around an API that is ready. `close` is awaited at a server's orderly shutdown."""
-    return Gate(Table(api.endpoints()), now=now, close=close)
+    return Gate(Table(api.endpoints()), now=now, close=close, deadlines=deadlines)
 
 
 def platform_max_bytes(environ: Mapping[str, str]) -> int:

@@ -1,4 +1,5 @@
-"""Request bodies: bounded bytes → one JSON object. The limit holds for what is sent and for what it unpacks to."""
+"""Request bodies: bounded bytes, and one JSON object out of them. The limit holds for what is sent and for what that
+unpacks to."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import Any
 import msgspec
 
 from lib.errors import InvalidRequest, PayloadTooLarge
-from lib.web.asgi import ClientGone, Receive, Scope, header
+from lib.web.asgi import ClientGone, Message, Receive, Scope, header
 
 MAX_DEPTH = 256
 """Objects and arrays within each other. JSON encoders recurse, and die near a thousand levels on a busy stack."""
@@ -23,13 +24,22 @@ async def read_json(scope: Scope, receive: Receive, *, max_bytes: int) -> dict[s
 
     Raises InvalidRequest (400, or 415 for what can never be JSON), PayloadTooLarge, ClientGone.
     """
-    media_type = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
-    if media_type.startswith("multipart/"):
-        raise InvalidRequest(
-            "This endpoint takes JSON, not a multipart form. Send `content-type: application/json`.",
-            status=415,
-            code="unsupported_media_type",
-        )
+    _refuse_forms(scope)
+    return _decode(await read_body(scope, receive, max_bytes=max_bytes))
+
+
+async def read_json_raw(scope: Scope, receive: Receive, *, max_bytes: int) -> tuple[dict[str, Any], bytes]:
+    """The same, and the bytes that it was read from: unpacked, without a byte order mark. Raises as `read_json`."""
+    _refuse_forms(scope)
+    raw = await read_body(scope, receive, max_bytes=max_bytes)
+    return _decode(raw), raw.removeprefix(_UTF8_BOM)
+
+
+async def read_body(scope: Scope, receive: Receive, *, max_bytes: int) -> bytes:
+    """The whole body, unpacked. A declared length beyond the limit is refused before anything is read.
+
+    Raises InvalidRequest (400, or 415 for an unknown encoding), PayloadTooLarge, ClientGone.
+    """
     encoding = (header(scope, b"content-encoding") or "").strip().lower()
     if encoding not in _PLAIN and encoding not in _DEFLATED:
         raise InvalidRequest(
@@ -37,22 +47,35 @@ async def read_json(scope: Scope, receive: Receive, *, max_bytes: int) -> dict[s
             status=415,
             code="unsupported_encoding",
         )
-    raw = await _read(scope, receive, max_bytes)
-    if encoding in _DEFLATED:
-        raw = _inflate(raw, max_bytes)
-    return _decode(raw)
-
-
-async def _read(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
     declared = header(scope, b"content-length")
     if declared is not None and declared.isdecimal() and int(declared[:20]) > max_bytes:
         raise _too_large(max_bytes)
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
-        whole: bytes = message.get("body", b"")
-        if len(whole) > max_bytes:
+        raw: bytes = message.get("body", b"")
+        if len(raw) > max_bytes:
             raise _too_large(max_bytes)
-        return whole
+    else:
+        raw = await _joined(message, receive, max_bytes)
+    return _inflate(raw, max_bytes) if encoding in _DEFLATED else raw
+
+
+def media_type(scope: Scope) -> str:
+    """The content type without its parameters, lower case; empty if there is none."""
+    return (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
+
+
+def _refuse_forms(scope: Scope) -> None:
+    if media_type(scope).startswith("multipart/"):
+        raise InvalidRequest(
+            "This endpoint takes JSON, not a multipart form. Send `content-type: application/json`.",
+            status=415,
+            code="unsupported_media_type",
+        )
+
+
+async def _joined(message: Message, receive: Receive, max_bytes: int) -> bytes:
+    """A body of several messages, of which this is the first."""
     chunks: list[bytes] = []
     size = 0
     while True:

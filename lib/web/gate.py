@@ -26,6 +26,7 @@ from lib.web.asgi import (
     send_error,
     send_whole,
 )
+from lib.web.deadline import Deadlines
 from lib.web.logs import log_failure, log_request
 from lib.web.paths import Endpoint, Table
 
@@ -50,10 +51,18 @@ _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 class Gate:
     """The ASGI application around a table of endpoints. `close` is awaited when a server shuts down in good order."""
 
-    def __init__(self, table: Table, *, now: Clock, close: Callable[[], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self,
+        table: Table,
+        *,
+        now: Clock,
+        close: Callable[[], Awaitable[None]] | None = None,
+        deadlines: Deadlines | None = None,
+    ) -> None:
         self._table = table
         self._now = now
         self._close = close
+        self._deadlines = deadlines or Deadlines(limit_s=None, margin_s=0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -65,6 +74,7 @@ class Gate:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         trace = Trace(_request_id(scope), self._now(), method=scope["method"], path=scope["path"])
+        trace.deadline_at = self._deadlines.of(scope, trace.started_at)
         scope[TRACE_KEY] = trace
         outgoing = _Outgoing(send, trace, self._now, self._table.family(scope["path"]))
         try:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from lib.errors import GatewayError, NotFound
@@ -16,25 +15,14 @@ from lib.web.asgi import (
     Scope,
     Send,
     encode_headers,
-    header,
     send_json,
-    send_whole,
 )
-from lib.web.auth import Authenticator
-from lib.web.bodies import read_json
+from lib.web.auth import Authenticator, caller_of
+from lib.web.bodies import read_json, read_json_raw
+from lib.web.headers import is_strict, session_of
 from lib.web.pages import Documentation, landing
 from lib.web.paths import Endpoint
-from lib.web.stream import EventStream, Watch
-
-SESSION_HEADERS = (
-    b"session-id",
-    b"session_id",
-    b"conversation_id",
-    b"thread-id",
-    b"x-session-id",
-    b"x-claude-code-session-id",
-)
-"""Headers by which clients name a conversation, in the order in which they are believed."""
+from lib.web.stream import Watch, deliver
 
 ESTIMATED = "x-gateway-estimated"
 """The header that names the members of an answer which are estimates."""
@@ -42,7 +30,6 @@ ESTIMATED = "x-gateway-estimated"
 CATALOGUE_DATE = 1_735_689_600
 """`created` of every model: clients want a number, and the upstreams' catalogues have no dates."""
 
-_SESSION = re.compile(r"[!-~]{1,256}")
 _MAX_SHOWN_CHARS = 100
 
 
@@ -58,6 +45,7 @@ class ModelRelay(Protocol):
         *,
         strict: bool,
         session: str | None = None,
+        raw: bytes = b"",
     ) -> Reply:
         """Raises GatewayError before anything was sent."""
 
@@ -102,7 +90,7 @@ class Api:
     """The endpoints around one relay.
 
     strict: refuse parameters without effect even when the request does not ask for that.
-    keep_alive_s: the longest silence in a stream.
+    keep_alive_s: the longest silence in a stream. others: further endpoints, which know their callers already.
     """
 
     def __init__(
@@ -116,6 +104,7 @@ class Api:
         chat: Callable[[], Dialect] = chat_dialect,
         responses: Callable[[], Dialect] = responses_dialect,
         messages: Callable[[], Dialect] = messages_dialect,
+        others: Sequence[Endpoint] = (),
     ) -> None:
         self._relay = relay
         self._auth = auth
@@ -125,6 +114,7 @@ class Api:
         self._chat = chat
         self._responses = responses
         self._messages = messages
+        self._others = others
 
     def endpoints(self) -> list[Endpoint]:
         """The whole table, documentation and landing page included."""
@@ -146,6 +136,8 @@ class Api:
             Endpoint("/ping", {"GET": ping}, "Is anybody there", needs_key=False),
             Endpoint("/healthz", {"GET": healthz}, "Is the process healthy", needs_key=False),
         ]
+        endpoints = [self._auth.guarded(each, max_bytes=self._max_request_bytes) for each in endpoints]
+        endpoints += self._others
         documentation = Documentation(endpoints)
         return [
             *endpoints,
@@ -170,7 +162,6 @@ class Api:
         """POST /v1/messages/count_tokens: asks no upstream."""
         from lib.dialects.messages_count import count_tokens
 
-        self._caller(scope)
         body = await read_json(scope, receive, max_bytes=self._max_request_bytes)
         await send_json(send, 200, count_tokens(body), encode_headers({ESTIMATED: "input_tokens"}))
 
@@ -195,35 +186,28 @@ class Api:
 
     async def acc_tokens(self, scope: Scope, receive: Receive, send: Send) -> None:
         """GET /v1/accTokens"""
-        self._caller(scope)
         count, usable = self._relay.accounts()
         await send_json(send, 200, {"count": count, "canUseCount": usable})
 
     async def _generate(self, dialect: Callable[[], Dialect], scope: Scope, receive: Receive, send: Send) -> None:
-        caller = self._caller(scope)
-        body = await read_json(scope, receive, max_bytes=self._max_request_bytes)
-        strict = self._strict or (header(scope, b"x-gateway-strict") or "").strip().lower() == "true"
-        async with Watch(receive):
-            reply = await self._relay.reply(
-                dialect(), body, caller, scope[TRACE_KEY], strict=strict, session=_session(scope)
-            )
-            if reply.stream is not None:
-                await EventStream(reply, keep_alive_s=self._keep_alive_s)(send)
-                return
-        headers = {"content-type": "application/json", **reply.headers}
-        await send_whole(send, reply.status, reply.body or b"", encode_headers(headers))
+        body, raw = await read_json_raw(scope, receive, max_bytes=self._max_request_bytes)
+        replying = self._relay.reply(
+            dialect(),
+            body,
+            caller_of(scope),
+            scope[TRACE_KEY],
+            strict=self._strict or is_strict(scope),
+            session=session_of(scope),
+            raw=raw,
+        )
+        await deliver(replying, receive, send, keep_alive_s=self._keep_alive_s)
 
     async def _catalogue(self, scope: Scope, receive: Receive) -> list[tuple[Model, str]]:
-        caller = self._caller(scope)
+        caller = caller_of(scope)
         if (await receive())["type"] == "http.disconnect":  # else the empty body; then only disconnection is left
             raise ClientGone
         async with Watch(receive):
             return await self._relay.models(caller)
-
-    def _caller(self, scope: Scope) -> Caller:
-        caller = self._auth.caller(scope["headers"])
-        scope[TRACE_KEY].caller = caller.key
-        return caller
 
 
 async def ping(scope: Scope, receive: Receive, send: Send) -> None:
@@ -234,16 +218,6 @@ async def ping(scope: Scope, receive: Receive, send: Send) -> None:
 async def healthz(scope: Scope, receive: Receive, send: Send) -> None:
     """GET /healthz"""
     await send_json(send, 200, {"status": "ok"})
-
-
-def _session(scope: Scope) -> str | None:
-    """The name that the client gives its conversation; one that is too long or not plain is as good as none."""
-    found = {name: value for name, value in scope["headers"] if name in SESSION_HEADERS}
-    for name in SESSION_HEADERS if found else ():
-        value = str(found.get(name, b""), "latin-1")
-        if _SESSION.fullmatch(value):
-            return value
-    return None
 
 
 def _described(model: Model, owner: str) -> dict[str, Any]:

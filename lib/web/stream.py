@@ -8,10 +8,11 @@ stream; a timer fills silences, and a watcher, started late, cancels the task on
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from types import TracebackType
 
 from lib.types import Reply
-from lib.web.asgi import ClientGone, Headers, Receive, Send, encode_headers
+from lib.web.asgi import ClientGone, Headers, Receive, Send, encode_headers, send_whole
 from lib.web.logs import log_failure
 
 WATCH_AFTER_S = 0.05
@@ -85,7 +86,8 @@ class EventStream:
         self._sent_at = self._loop.time()
         self._timer = self._loop.call_later(self._keep_alive_s, self._fill)
         try:
-            headers = [*_STREAM_HEADERS, *encode_headers(self._reply.headers)]
+            own = self._reply.headers
+            headers = [*(() if "content-type" in own else _STREAM_HEADERS), *encode_headers(own)]
             await self._put({"type": "http.response.start", "status": self._reply.status, "headers": headers})
             await self._body()
             await self._put({"type": "http.response.body", "body": b"", "more_body": False})
@@ -147,3 +149,15 @@ class EventStream:
         except OSError:
             return  # the body's next message meets the same, and says so
         self._sent_at = self._loop.time()
+
+
+async def deliver(replying: Awaitable[Reply], receive: Receive, send: Send, *, keep_alive_s: float) -> None:
+    """Wait for a reply and send it, streamed or whole, as long as the client is there. To be called once the request's
+    body has been read. Raises ClientGone, and what `replying` raises."""
+    async with Watch(receive):
+        reply = await replying
+        if reply.stream is not None:
+            await EventStream(reply, keep_alive_s=keep_alive_s)(send)
+            return
+    headers = {"content-type": "application/json", **reply.headers}
+    await send_whole(send, reply.status, reply.body or b"", encode_headers(headers))

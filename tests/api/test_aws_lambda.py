@@ -1,152 +1,161 @@
+"""What AWS's client finds in the module, and the loop around the events."""
+
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import time
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from api.aws_lambda import LambdaHandler, make_handler
-from tests.fakes.lambda_events import FRONT_DOORS, EventMaker, Seen, function_url, seen_by_client
+import api.aws_lambda
+from api.aws_lambda import RESPONSE_MODE, serve
+from lib.lambda_adapter import Adapter
+from lib.lambda_runtime import RuntimeApiError, RuntimeClient
+from tests.fakes.lambda_events import FRONT_DOORS, EventMaker, function_url, rest_api, seen_by_client
+from tests.fakes.lambda_streams import seen_through_url, serving_lambda
+from tests.fakes.runtime_api import How, RuntimeApi
 
-CONTEXT = SimpleNamespace(aws_request_id="3f2a")
 DOORS = pytest.mark.parametrize(("door", "event"), FRONT_DOORS.items())
 
 
 class Recorder:
-    """An ASGI application that answers with a given body and keeps what it was asked."""
+    """An ASGI application that says "ok" and keeps what it was asked."""
 
     def __init__(self) -> None:
-        self.requests: list[tuple[dict[str, Any], bytes]] = []
+        self.scopes: list[Any] = []
         self.loops: list[asyncio.AbstractEventLoop] = []
-        self.content_type = b"application/json"
-        self.body = b"{}"
+        self.trace_ids: list[str | None] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        self.requests.append((scope, (await receive())["body"]))
+        self.scopes.append(scope)
         self.loops.append(asyncio.get_running_loop())
-        headers = [(b"content-type", self.content_type)]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        middle = len(self.body) // 2
-        await send({"type": "http.response.body", "body": self.body[:middle], "more_body": True})
-        await send({"type": "http.response.body", "body": self.body[middle:]})
+        self.trace_ids.append(os.environ.get("_X_AMZN_TRACE_ID"))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": b"ok"})
 
 
-@pytest.fixture
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    loop = asyncio.new_event_loop()
-    yield loop
-    asyncio.set_event_loop(None)
-    loop.close()
+@pytest.fixture(autouse=True)
+def trace_id() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("_X_AMZN_TRACE_ID", "none yet")
+        yield
 
 
-@pytest.fixture
-def app() -> Recorder:
-    return Recorder()
+def test_handler_is_made_when_it_is_asked_for() -> None:
+    first = api.aws_lambda.handler
+    try:
+        assert api.aws_lambda.handler is first
+        assert first(function_url("GET", "/ping"), None)["statusCode"] == 200
+    finally:
+        asyncio.get_event_loop().close()
+        asyncio.set_event_loop(None)
+        del api.aws_lambda.handler
 
 
-@pytest.fixture
-def handler(app: Recorder, loop: asyncio.AbstractEventLoop) -> LambdaHandler:
-    return make_handler(app, loop)
-
-
-def call(handler: LambdaHandler, event: Any, door: str = "function_url") -> Seen:
-    return seen_by_client(door, handler(event, CONTEXT))
+def test_module_has_no_other_lazy_name() -> None:
+    with pytest.raises(AttributeError):
+        api.aws_lambda.handlers  # noqa: B018
 
 
 @DOORS
-def test_request_of_every_front_door_reaches_the_app(
-    handler: LambdaHandler, app: Recorder, door: str, event: EventMaker
+def test_every_front_door_is_answered_in_its_own_form(door: str, event: EventMaker) -> None:
+    with serving_lambda(Recorder()) as runtime_api:
+        posted = runtime_api.invoke(event("GET", "/"))
+        assert posted.is_streamed == (door == "function_url")
+        seen = seen_through_url(posted) if posted.is_streamed else seen_by_client(door, json.loads(posted.body))
+        assert (seen.status, seen.headers["content-type"], seen.body) == (200, "text/plain", b"ok")
+        assert runtime_api.refusals == []
+
+
+def test_mode_turns_streaming_on_for_rest_apis_and_off_for_all() -> None:
+    with serving_lambda(Recorder(), mode="stream") as runtime_api:
+        assert seen_through_url(runtime_api.invoke(rest_api("GET", "/"))).body == b"ok"
+    with serving_lambda(Recorder(), mode="buffered") as runtime_api:
+        assert not runtime_api.invoke(function_url("GET", "/")).is_streamed
+
+
+@pytest.mark.parametrize(("value", "mode"), [("stream", "stream"), (" Buffered", "buffered"), ("", None), ("on", None)])
+def test_mode_is_read_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str, mode: str | None
 ) -> None:
-    sent = event("POST", "/v1/chat/completions", headers={"authorization": "Bearer k"}, body='{"é":1}', query="a=1&b=")
-    assert call(handler, sent, door).status == 200
-    scope, body = app.requests[0]
-    assert (scope["method"], scope["path"], scope["query_string"]) == ("POST", "/v1/chat/completions", b"a=1&b=")
-    assert dict(map(tuple, scope["headers"]))[b"authorization"] == b"Bearer k"
-    assert body == '{"é":1}'.encode()
+    monkeypatch.setenv(RESPONSE_MODE, value)
+    assert api.aws_lambda._response_mode() == mode
 
 
-@DOORS
-def test_binary_request_arrives_unchanged(handler: LambdaHandler, app: Recorder, door: str, event: EventMaker) -> None:
-    call(handler, event("POST", "/v1/audio", body=bytes(range(256))), door)
-    assert app.requests[0][1] == bytes(range(256))
+def test_one_loop_and_the_event_s_own_deadline_and_trace() -> None:
+    app = Recorder()
+    with serving_lambda(app, remaining_s=30) as runtime_api:
+        runtime_api.invoke(function_url("GET", "/"))
+        runtime_api.invoke(rest_api("GET", "/"))
+    assert app.loops[0] is app.loops[1]
+    assert all(29 < scope["chat2api.deadline_at"] - time.time() < 31 for scope in app.scopes)
+    assert [trace_id[:7] for trace_id in app.trace_ids if trace_id] == ["Root=1-", "Root=1-"]
 
 
-@DOORS
-def test_event_stream_leaves_as_text_and_bytes_as_base64(
-    handler: LambdaHandler, app: Recorder, door: str, event: EventMaker
-) -> None:
-    app.content_type, app.body = b"text/event-stream; charset=utf-8", "data: é\u2028\n\n".encode()
-    answer = handler(event("GET", "/"), CONTEXT)
-    assert answer["isBase64Encoded"] is False
-    assert seen_by_client(door, answer).body == app.body
-    app.content_type, app.body = b"audio/mpeg", bytes(range(256))
-    assert call(handler, event("GET", "/"), door).body == app.body
+def test_calls_share_one_connection_and_each_stream_has_its_own() -> None:
+    with serving_lambda(Recorder()) as runtime_api:
+        for event in (function_url, rest_api, function_url):
+            runtime_api.invoke(event("GET", "/"))
+        streams = {port for kind, port in runtime_api.calls if kind == "response"}
+        assert len({port for kind, port in runtime_api.calls if kind == "next"}) == 1
+        assert len(streams) == 3
 
 
-@DOORS
+@pytest.mark.parametrize("event", [None, [], "text", {}, {"source": "aws.events", "detail": {}}, b"{", b"[" * 5000])
+def test_event_that_is_not_http_gets_a_whole_400(event: Any) -> None:
+    with serving_lambda(Recorder()) as runtime_api:
+        posted = runtime_api.invoke(event)
+        assert not posted.is_streamed
+        assert seen_by_client("function_url", json.loads(posted.body)).json()["error"]["code"] == "invalid_request"
+        assert runtime_api.invoke(function_url("GET", "/")).complete
+
+
 @pytest.mark.parametrize(
-    "headers",
-    [
-        {"x-forwarded-port": "443,80"},
-        {"x-forwarded-port": "9" * 5000},
-        {"host": "a:"},
-        {"host": "[::1]:80"},
-        {"host": "a:b"},
-        {"x-custom": "\ud800"},
-        {"cookie\ud800": "a"},
-    ],
+    "damage",
+    [{"body": "%%%", "isBase64Encoded": True}, {"body": "\ud800"}, {"headers": {"host": "a:"}}, {"requestContext": {}}],
     ids=str,
 )
-def test_header_that_mangum_cannot_read_is_a_400(
-    handler: LambdaHandler, app: Recorder, door: str, event: EventMaker, headers: dict[str, str]
-) -> None:
-    seen = call(handler, event("GET", "/ping", headers=headers), door)
-    assert (seen.status, seen.json()["error"]["type"]) == (400, "invalid_request_error")
-    assert seen.headers["x-request-id"] == "req_3f2a"
-    assert app.requests == []
+def test_unreadable_request_of_a_streaming_url_is_a_streamed_400(damage: dict[str, Any]) -> None:
+    app = Recorder()
+    with serving_lambda(app) as runtime_api:
+        seen = seen_through_url(runtime_api.invoke(function_url("POST", "/") | damage))
+        assert (seen.status, seen.json()["error"]["type"]) == (400, "invalid_request_error")
+        assert seen.headers["x-request-id"].startswith("req_0000")
+        assert app.scopes == []
 
 
-@DOORS
-def test_damaged_body_is_a_400(handler: LambdaHandler, app: Recorder, door: str, event: EventMaker) -> None:
-    for damage in ({"body": "%%%", "isBase64Encoded": True}, {"body": "\ud800", "isBase64Encoded": False}):
-        seen = call(handler, event("POST", "/v1/responses") | damage, door)
-        assert (seen.status, seen.json()["error"]["code"]) == (400, "invalid_body")
-    assert app.requests == []
-
-
-@pytest.mark.parametrize("event", [{}, [], "text", None, 7, {"Records": []}, {"version": "2.0", "requestContext": {}}])
-def test_event_that_is_not_http_is_a_400(handler: LambdaHandler, event: Any) -> None:
-    seen = call(handler, event)
-    assert (seen.status, seen.json()["error"]["code"]) == (400, "invalid_request")
-
-
-@DOORS
-def test_answer_over_the_limit_becomes_an_error_that_says_what_to_do(
-    handler: LambdaHandler, app: Recorder, door: str, event: EventMaker
-) -> None:
-    app.body = b"x" * 6_300_000
-    seen = call(handler, event("GET", "/"), door)
-    assert (seen.status, seen.json()["error"]["code"]) == (413, "response_too_large")
-    app.content_type, app.body = b"image/png", b"x" * 4_800_000  # in base64 it is too long as well
-    assert call(handler, event("GET", "/"), door).status == 413
-
-
-def test_one_loop_serves_all_invocations(handler: LambdaHandler, app: Recorder, loop: Any) -> None:
-    call(handler, function_url("GET", "/"))
-    asyncio.run(asyncio.sleep(0))  # leaves the thread without a current loop, as library code may
-    call(handler, function_url("GET", "/"))
-    assert app.loops == [loop, loop]
-
-
-def test_failing_app_is_a_500_and_the_next_request_is_served(loop: Any) -> None:
-    answers = iter([False, True])
-
+def test_failure_before_the_answer_is_reported_without_its_text() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        if not next(answers):
-            raise RuntimeError("broken")
-        await Recorder()(scope, receive, send)
+        raise RuntimeError("secret")
 
-    handler = make_handler(app, loop)
-    assert [call(handler, function_url("GET", "/")).status for _ in range(2)] == [500, 200]
+    with serving_lambda(app) as runtime_api:
+        for _ in range(2):
+            posted = runtime_api.invoke(function_url("GET", "/"))
+            assert (posted.kind, posted.headers["lambda-runtime-function-error-type"]) == (
+                "error",
+                "Runtime.RuntimeError",
+            )
+            assert b"secret" not in posted.body
+            assert json.loads(posted.body)["stackTrace"]
+
+
+def test_runtime_goes_on_after_an_answer_that_nobody_took() -> None:
+    with serving_lambda(Recorder()) as runtime_api:
+        for how in (How(cut_after=1), How(refuse=(1, 413)), How(cut_after=1, forget=True)):
+            runtime_api.how = how
+            assert not runtime_api.invoke(function_url("GET", "/")).complete
+        assert runtime_api.begun().kind == "error"  # the API waited for an answer, so it got this one
+        runtime_api.how = How()
+        assert seen_through_url(runtime_api.invoke(function_url("GET", "/"))).body == b"ok"
+        assert runtime_api.refusals == ["403 InvalidStateTransition: next"]
+
+
+def test_loop_ends_when_the_runtime_api_is_gone() -> None:
+    with RuntimeApi() as runtime_api:
+        address = runtime_api.address
+    with asyncio.Runner() as runner, pytest.raises(RuntimeApiError):
+        serve(RuntimeClient(address), Adapter(Recorder(), runner.get_loop()), None)

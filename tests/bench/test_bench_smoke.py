@@ -8,7 +8,7 @@ import pytest
 
 from bench import answers, loads
 from bench.client import Load
-from bench.processes import GATEWAY, RELAY_TRANSLATING, BenchError, serving, upstream
+from bench.processes import GATEWAY, RELAY_RAW_CHAT, RELAY_TRANSLATING, BenchError, serving, upstream
 from bench.report import Aim, Metric, Samples
 
 TINY = dataclasses.replace(
@@ -32,6 +32,15 @@ def test_streams_are_measured_through_controls_and_gateway() -> None:
     figures = {entry["metric"]: entry for entry in samples.document()}
     assert all(figure > 0 for figure in figures[loads.PACED_CPU.name]["targets"]["gateway"]["rounds"])
     assert len(figures[loads.FULL_SPEED.name]["ratios"]) == 1
+
+
+def test_forwarded_streams_are_measured_through_their_control() -> None:
+    samples = Samples()
+
+    loads.forward(samples, TINY, (RELAY_RAW_CHAT,))
+
+    figures = {entry["metric"]: entry for entry in samples.document()}
+    assert figures[loads.FORWARD_SPEED.name]["targets"]["relay-raw"]["rounds"][0] > 0
 
 
 def test_whole_answers_are_measured() -> None:
@@ -59,6 +68,12 @@ def test_a_lost_delta_shows_in_the_text() -> None:
 
     assert answers.read_text(b"".join((made.preamble, *made.deltas, made.ending))) == answers.text(20)
     assert answers.read_text(b"".join((made.preamble, *made.deltas[1:], made.ending))) != answers.text(20)
+
+
+def test_both_wires_carry_the_same_text() -> None:
+    made = answers.chat_answer(20)
+
+    assert answers.read_text(b"".join((made.preamble, *made.deltas, made.ending))) == answers.text(20)
 
 
 def test_a_stream_without_its_ending_is_no_answer() -> None:

@@ -200,3 +200,27 @@ def test_many_legacy_calls_are_matched_in_linear_time() -> None:
     ]
     answer = [{"role": "function", "name": "a", "content": ""}] * 20_000
     assert len(parse_messages(ask + answer)) == 60_000
+
+
+PICTURE = "data:image/png;base64,iVBORw0KGgo="
+SHOWN = f"![image]({PICTURE})"
+
+
+@pytest.mark.parametrize("content", [f"Here:\n\n{SHOWN}", [{"type": "text", "text": f"Here:\n\n{SHOWN}"}]])
+def test_picture_of_the_model_goes_back_to_it_as_one(content: Any) -> None:
+    items = parse_messages([user("Draw."), assistant(content=content), user("Make it blue.")])
+    assert items[1] == message("assistant", {"type": "output_text", "text": "Here:\n\n[image 1]"})
+    image = {"type": "input_image", "image_url": PICTURE}
+    assert items[2] == message("user", {"type": "input_text", "text": "Make it blue."}, image)
+
+
+def test_picture_waits_for_the_next_message_of_the_user() -> None:
+    system = {"role": "system", "content": "Be brief."}
+    items = parse_messages([user(), assistant(call(), content=SHOWN), tool(), system, user(), user("b")])
+    assert [len(item["content"]) for item in items if item["type"] == "message"] == [1, 1, 1, 2, 1]
+    assert items[-2]["content"][1]["image_url"] == PICTURE
+    assert len(parse_messages([user(), assistant(content=SHOWN)])) == 2
+
+
+def test_text_of_the_user_keeps_what_looks_like_a_picture() -> None:
+    assert parse_messages([user(SHOWN)]) == [message("user", {"type": "input_text", "text": SHOWN})]

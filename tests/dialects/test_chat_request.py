@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 
+from lib.canonical.hosted import FLAGS
 from lib.canonical.request import CanonicalRequest
 from lib.dialects.chat import CHAT
 from lib.dialects.chat_request import FIELDS
@@ -59,6 +60,7 @@ SAMPLES: dict[str, Any] = {
     "user": "u-1",
     "verbosity": "low",
     "web_search_options": {"search_context_size": "low"},
+    **dict.fromkeys(FLAGS, True),
 }
 """A value with an effect for every field."""
 

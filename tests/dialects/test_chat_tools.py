@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lib.canonical.hosted import FLAGS
 from lib.dialects.chat_request import FIELDS
 from lib.dialects.chat_tools import Tools, parse_tools
 from lib.dialects.fields import Fields, read
@@ -235,3 +236,25 @@ def test_web_search_options_become_the_hosted_tool() -> None:
     parse_tools(fields)
     assert "web_search_options.filters" in fields.asked
     assert parsed(web_search_options={}, tools=[LOOKUP]).tools == [FLAT_LOOKUP, {"type": "web_search"}]
+
+
+@pytest.mark.parametrize(("flag", "tool"), FLAGS.items())
+def test_flag_adds_its_tool_once(flag: str, tool: dict[str, Any]) -> None:
+    assert parsed(**{flag: True}).tools == [tool]
+    assert parsed(**{flag: False}).tools == parsed(**{flag: None}).tools == []
+    assert parsed(tools=[LOOKUP], **{flag: True}).tools == [FLAT_LOOKUP, tool]
+    there = {**tool, "own": 1}
+    assert parsed(tools=[there], **{flag: True}).tools == [there]
+    assert parsed(functions=[{"name": "f"}], **{flag: True}).tools[1] == tool
+    assert parsed(tool_choice={"type": tool["type"]}, **{flag: True}).choice == {"type": tool["type"]}
+    parsed(**{flag: True}).tools[0]["type"] = "changed"
+    assert parsed(**{flag: True}).tools == [tool]
+
+
+def test_all_ways_to_ask_for_a_search_are_one_tool() -> None:
+    options = {"search_context_size": "low"}
+    for tools in ([], [{"type": "web_search"}]):
+        found = parsed(tools=tools, web_search_options=options, function_web_search=True).tools
+        assert found == [{"type": "web_search", "search_context_size": "low"}]
+    preview = {"type": "web_search_preview", "search_context_size": "high"}
+    assert parsed(tools=[preview], web_search_options=options).tools == [preview]

@@ -126,7 +126,7 @@ def test_only_url_citations_are_citations() -> None:
 
 
 def test_items_of_the_wrong_shape_are_an_upstream_error() -> None:
-    assert output_item({"type": "image_generation_call"}) is None and output_item("x") is None
+    assert output_item({"type": "local_shell_call"}) is None and output_item("x") is None
     with pytest.raises(UpstreamError):
         output_item({"type": "message", "content": "x"})
 

@@ -123,3 +123,12 @@ def test_an_answer_that_is_begun_cannot_be_continued_and_that_is_said() -> None:
     begun = request(messages=[put(words("a")), said(words("The answer is ("))])
     assert begun.asked["prefill"] == "prefill"
     assert "prefill" not in request(messages=[put(words("a")), said(USE)]).asked
+
+
+def test_a_picture_of_the_model_goes_back_to_it_as_one() -> None:
+    picture = "data:image/png;base64,iVBORw0KGgo="
+    shown = words(f"Here: ![image]({picture})")
+    found = items(put(words("Draw.")), said(shown, USE), put(RESULT), put(words("Make it blue.")))
+    assert found[1]["content"] == [{"type": "output_text", "text": "Here: [image 1]"}]
+    image = {"type": "input_image", "image_url": picture}
+    assert found[-1]["content"] == [{"type": "input_text", "text": "Make it blue."}, image]

@@ -19,6 +19,7 @@ from tests.dialects.chat_streams import (
     message,
     output_text,
     reasoning,
+    response,
     text_deltas,
 )
 from tests.dialects.messages_streams import (
@@ -249,3 +250,23 @@ def test_events_of_the_wrong_shape_are_an_upstream_error(broken: Event) -> None:
     messages.feed(created())
     with pytest.raises(UpstreamError):
         messages.feed(broken)
+
+
+def test_a_picture_is_a_text_block_in_markdown() -> None:
+    picture = {"id": "ig_1", "type": "image_generation_call", "action": "generate", "result": "aGk="}
+    failed = {"id": "ig_2", "type": "image_generation_call", "status": "failed"}
+    first, last = message(output_text("one, tw")), message(output_text("o"), id="msg_2")
+    output = [first, picture, failed, last]
+    events = [created(), *text_deltas("one, t", "w"), *(done(index, item) for index, item in enumerate(output))]
+    blocks = shown([*events, ended(output)], stop_sequences=["two"])
+    assert [block["text"] for block in blocks] == ["one, tw", "![image](data:image/png;base64,aGk=)", "o"]
+    assert blocks == renderer(stop_sequences=["two"]).body(response(output))["content"]
+
+
+def test_no_picture_is_shown_behind_a_stop_sequence() -> None:
+    picture = {"id": "ig_1", "type": "image_generation_call", "result": "aGk="}
+    output = [message(output_text("one, two")), picture]
+    events = [created(), *text_deltas("one, two"), done(1, picture), ended(output)]
+    blocks = shown(events, stop_sequences=["two"])
+    assert [block["text"] for block in blocks] == ["one, "]
+    assert blocks == renderer(stop_sequences=["two"]).body(response(output))["content"]

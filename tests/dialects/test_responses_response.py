@@ -351,3 +351,28 @@ def test_failed_event_of_an_upstream_is_completed_and_ends_the_stream() -> None:
     sent = fields_of(rendered([*STREAMS["text"][:4], event("response.failed", 4, response=bare)]))
     strict(sent)
     assert sent[-1]["response"]["error"] == {"code": "server_error", "message": "Busy."}
+
+
+def test_pictures_and_citations_pass_with_all_their_members() -> None:
+    cited = {"type": "url_citation", "start_index": 0, "end_index": 2, "title": "T", "url": "https://example.org/"}
+    part = {"type": "output_text", "text": "Hi", "annotations": [cited], "logprobs": []}
+    items: list[Fields] = [
+        {
+            "id": "ig_1",
+            "type": "image_generation_call",
+            "status": "completed",
+            "result": None,
+            "url": "https://a.example/",
+        },
+        {"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "content": [part]},
+    ]
+    at = {"output_index": 1, "item_id": "msg_1", "content_index": 0, "annotation_index": 0}
+    events = stream(
+        ("response.output_item.done", {"output_index": 0, "item": items[0]}),
+        ("response.output_text.annotation.added", {**at, "annotation": cited}),
+        ("response.output_item.done", {"output_index": 1, "item": items[1]}),
+    )
+    sent = fields_of(rendered(events))
+    assert [each["item"] for each in sent if "item" in each] == items
+    assert [each["annotation"] for each in sent if "annotation" in each] == [cited]
+    assert renderer().body({"output": items})["output"] == items

@@ -1,4 +1,4 @@
-"""A certificate authority of our own, and a server certificate for 127.0.0.1 and localhost signed by it."""
+"""A certificate authority of our own, and a server certificate for 127.0.0.1 and a name signed by it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 class Authority:
     """Writes its files into `folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "localhost") -> None:
         self.ca_file = folder / "ca.pem"
         self._chain_file = folder / "server.pem"
         ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -26,9 +26,7 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .sign(ca_key, hashes.SHA256())
         )
-        names = x509.SubjectAlternativeName(
-            [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        )
+        names = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
         server = (
             _builder(server_name, ca_name, server_key.public_key())
             .add_extension(names, critical=False)

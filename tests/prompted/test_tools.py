@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from lib.canonical.request import CanonicalRequest
+from lib.errors import InvalidRequest
 from lib.prompted.tools import callable_tools
 from tests.prompted.speaking import asked, function
 
@@ -31,3 +33,11 @@ def test_tools_are_read_as_they_are_given() -> None:
     assert (tools["a"].strict, tools["b"].strict) == (True, False)
     assert (tools["c"].custom, tools["c"].description) == (True, "Free.")
     assert callable_tools(asked(tools=[{"type": "function", "name": "x"}]))["x"].schema == {}
+
+
+def test_a_hosted_tool_is_refused_by_the_field_that_brought_it() -> None:
+    for names, param in (("function_image_gen", "function_image_gen"), ("tools", "tools[0].type")):
+        request = CanonicalRequest(model=None, input=[], tools=[{"type": "image_generation"}], asked={"tools": names})
+        with pytest.raises(InvalidRequest, match="which has no tools of its own") as caught:
+            callable_tools(request)
+        assert (caught.value.param, caught.value.code) == (param, "unsupported_value")

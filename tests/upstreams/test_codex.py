@@ -12,6 +12,7 @@ from lib.canonical.events import Event
 from lib.canonical.request import CanonicalRequest
 from lib.errors import UpstreamError, Verdict
 from lib.types import Lease, Model
+from lib.upstreams.codex_api import CodexApi
 from lib.upstreams.codex import CodexUpstream
 from lib.upstreams.http import HttpClients, Timeouts
 from tests.fakes.codex_backend import MODELS, CodexBackend
@@ -75,8 +76,10 @@ def ask(backend: CodexBackend, question: CanonicalRequest | None = None, *, max_
 
 
 def codex(clients: HttpClients, backend: CodexBackend, **more: object) -> CodexUpstream:
-    settings = {"base_url": backend.url, "client_version": "0.160.0", "max_event_bytes": 1 << 20, "now": time.time}
-    return CodexUpstream(clients, **{**settings, **more})  # type: ignore[arg-type]
+    settings = {"base_url": backend.url, "client_version": "0.160.0", "now": time.time}
+    max_event_bytes = more.pop("max_event_bytes", 1 << 20)
+    api = CodexApi(clients, **{**settings, **more})  # type: ignore[arg-type]
+    return CodexUpstream(api, max_event_bytes=max_event_bytes)  # type: ignore[arg-type]
 
 
 def test_an_answer_arrives_and_the_client_names_itself(backend: CodexBackend) -> None:

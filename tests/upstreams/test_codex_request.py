@@ -197,3 +197,11 @@ def test_each_call_needs_an_output_of_its_own() -> None:
     call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
     output = {"type": "function_call_output", "call_id": "c", "output": "ok"}
     assert [item.get("output") for item in body(call, output, call)["input"]] == [None, "ok", None, "aborted"]
+
+
+def test_a_flag_for_an_unavailable_tool_is_refused_by_its_name() -> None:
+    tool, flag = {"type": "code_interpreter", "container": {"type": "auto"}}, "function_code_interpreter"
+    with pytest.raises(InvalidRequest) as caught:
+        body(message("user", "Hi"), tools=[tool], asked={"tools": flag})
+    assert (caught.value.param, caught.value.code) == (flag, "unsupported_value")
+    assert "'code_interpreter' is not available on the upstream 'codex'" in caught.value.message

@@ -79,7 +79,7 @@ def test_a_demand_is_met_by_a_tool_that_can_be_played() -> None:
 
 @pytest.mark.parametrize(
     "tool",
-    [{"type": "web_search"}, {"type": "custom", "name": "c", "format": {"type": "grammar", "syntax": "lark"}}],
+    [{"type": "file_search"}, {"type": "custom", "name": "c", "format": {"type": "grammar", "syntax": "lark"}}],
 )
 def test_a_demanded_tool_that_cannot_be_played_is_refused(tool: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest) as caught:

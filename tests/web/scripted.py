@@ -65,6 +65,7 @@ class ScriptedRelay:
         *,
         strict: bool,
         session: str | None = None,
+        raw: bytes = b"",
     ) -> Reply:
         self.calls.append((dialect.name, body, caller, strict, session))
         trace.dialect, trace.model, trace.upstream = dialect.name, "m", "scripted"

@@ -10,7 +10,7 @@ import pytest
 
 from lib.errors import GatewayError
 from lib.web.asgi import ClientGone, Message
-from lib.web.bodies import MAX_DEPTH, read_json
+from lib.web.bodies import MAX_DEPTH, media_type, read_json, read_json_raw
 
 
 def read(*chunks: bytes | None, max_bytes: int = 1000, **headers: str) -> dict[str, Any]:
@@ -141,3 +141,19 @@ def test_a_client_that_leaves_in_mid_body_is_gone() -> None:
         read(b'{"a"', None)
     with pytest.raises(ClientGone):
         read(None)
+
+
+def test_the_bytes_of_a_body_are_handed_out_unpacked_and_without_a_byte_order_mark() -> None:
+    plain = b'{ "a" : 1.50 }'
+    for sent, encoding in ((plain, ""), (b"\xef\xbb\xbf" + plain, ""), (gzip.compress(plain), "gzip")):
+
+        async def receive(sent: bytes = sent) -> Message:
+            return {"type": "http.request", "body": sent, "more_body": False}
+
+        scope = {"headers": [(b"content-encoding", encoding.encode())]}
+        assert asyncio.run(read_json_raw(scope, receive, max_bytes=1000)) == ({"a": 1.5}, plain)
+
+
+def test_the_media_type_stands_without_its_parameters() -> None:
+    assert media_type({"headers": [(b"content-type", b" Text/Plain ; charset=utf-8")]}) == "text/plain"
+    assert media_type({"headers": []}) == ""

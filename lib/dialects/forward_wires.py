@@ -1,0 +1,175 @@
+"""How the streams of forwarded endpoints end, well or not.
+
+    chat, completions       at `data: [DONE]`; or, where a server leaves that out, at the end of the body when the last
+                            choices had a finish reason
+    responses and others    after an event of a terminal type
+
+JSON escapes line ends and quotes, so neither can stand within a text: what begins a line is an event's own. All bytes
+here have LF for their line ends.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Protocol
+
+import msgspec
+
+from lib import sse
+from lib.dialects.forward_tail import DONE, UNREADABLE, error_code_in, frames_in
+from lib.dialects.responses_object import error_code
+from lib.errors import GatewayError
+
+_DONE_LINES = re.compile(rb"(?:\A|\n)data: ?\[DONE\][ \t]*\n+\Z")
+_MAX_DONE = 64
+"""Bytes of a `[DONE]` and all that may surround it."""
+_KIND = re.compile(rb'event: ?([^\n]*)\n|data: ?\{"type": ?"([^"]*)"')
+_NUMBER = re.compile(rb'"sequence_number": ?(\d{1,15})')
+
+
+class Wire(Protocol):
+    """What distinguishes the streams of one kind of endpoint. Keeps nothing: one serves all streams."""
+
+    def ends(self, piece: bytes) -> bool:
+        """Whether the last of these whole events is the last of the stream."""
+
+    def closing(self, tail: bytes) -> bytes | None:
+        """For a body that ended before `ends` said so: what is still missing; None if the answer is not whole."""
+
+    def broken(self, error: GatewayError, first: bytes, tail: bytes) -> bytes:
+        """The end of a stream that broke; `first` is how it began."""
+
+    def error_code(self, tail: bytes) -> str | None:
+        """The code of the failure that the upstream told at the end; None if it ended well."""
+
+
+class DoneWire:
+    """Chat Completions, and the older Completions."""
+
+    def ends(self, piece: bytes) -> bool:
+        start = max(0, len(piece) - _MAX_DONE)  # nowhere else, because a search through all of it has its price
+        return piece.find(DONE, start) >= 0 and _DONE_LINES.search(piece, start) is not None
+
+    def closing(self, tail: bytes) -> bytes | None:
+        frames = frames_in(tail)
+        if DONE in frames:
+            return b""
+        for data in reversed(frames):
+            try:
+                chunk = msgspec.json.decode(data, type=_Chunk)
+            except UNREADABLE:
+                return None  # the tail begins within this event, or it is none of this API
+            if chunk.error is not None:
+                return sse.DONE
+            if chunk.choices:
+                return sse.DONE if any(choice.finish_reason for choice in chunk.choices) else None
+        return None
+
+    def broken(self, error: GatewayError, first: bytes, tail: bytes) -> bytes:
+        return sse.encode(msgspec.json.encode(error.envelope())) + sse.DONE
+
+    def error_code(self, tail: bytes) -> str | None:
+        frames = [data for data in frames_in(tail) if data != DONE]
+        return error_code_in(frames[-1]) if frames and frames[-1].startswith(b'{"error"') else None
+
+
+class TypedWire:
+    """Streams whose events have types, one of which ends them: `good` or `bad`."""
+
+    def __init__(self, good: frozenset[str], bad: frozenset[str], *, is_responses: bool = False) -> None:
+        self._good = good
+        self._bad = bad
+        self._is_responses = is_responses
+
+    def ends(self, piece: bytes) -> bool:
+        kind = _last_kind(piece)
+        return kind in self._good or kind in self._bad
+
+    def closing(self, tail: bytes) -> bytes | None:
+        # What follows a terminal event in the same read does not make its answer less whole.
+        kinds = (_kind(event + b"\n", 0, len(event) + 1) for event in tail.split(b"\n\n"))
+        return b"" if any(kind in self._good or kind in self._bad for kind in kinds) else None
+
+    def broken(self, error: GatewayError, first: bytes, tail: bytes) -> bytes:
+        """`error`, its details nested (the SDKs raise on those) and flat (the schema's form). A Responses stream then
+        fails as a whole, too, when it said what it is."""
+        details = error.envelope()["error"]
+        event = {"type": "error", **{name: details[name] for name in ("code", "message", "param")}, "error": details}
+        if not self._is_responses:
+            return sse.encode(msgspec.json.encode(event), "error")
+        number = _next_number(tail)
+        end = sse.encode(msgspec.json.encode({**event, "sequence_number": number}), "error")
+        response = _response_of(first)
+        if response is None:
+            return end
+        reason = {"code": error_code(error.code, error.status), "message": error.message}
+        failed = {**response, "status": "failed", "error": reason}
+        last = {"type": "response.failed", "response": failed, "sequence_number": number + 1}
+        return end + sse.encode(msgspec.json.encode(last), "response.failed")
+
+    def error_code(self, tail: bytes) -> str | None:
+        # The head of a long terminal event is not in the tail, but a failed answer is short.
+        return error_code_in(tail) if _last_kind(tail) in self._bad else None
+
+
+CHAT: Wire = DoneWire()
+RESPONSES: Wire = TypedWire(
+    frozenset({"response.completed", "response.incomplete"}),
+    frozenset({"response.failed", "error"}),
+    is_responses=True,
+)
+SPEECH: Wire = TypedWire(frozenset({"speech.audio.done"}), frozenset({"error"}))
+TRANSCRIPT: Wire = TypedWire(frozenset({"transcript.text.done"}), frozenset({"error"}))
+
+
+class _Choice(msgspec.Struct):
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    error: Any = None
+
+
+class _Typed(msgspec.Struct):
+    type: str
+
+
+def _last_kind(piece: bytes) -> str:
+    """The type of the last whole event; comments and further blank lines are none."""
+    end = len(piece)
+    while end > 0:
+        start = piece.rfind(b"\n\n", 0, max(0, end - 2)) + 2
+        if start < 2:
+            start = 0
+        if piece[start : start + 1] not in (b":", b"\n", b""):
+            return _kind(piece, start, end)
+        end = start
+    return ""
+
+
+def _kind(events: bytes, start: int, end: int) -> str:
+    """The type of the event that stands there; its name, if it has one, is taken for it."""
+    found = _KIND.match(events, start, end)
+    if found is not None:
+        return (found[1] or found[2] or b"").decode("utf-8", "replace").strip()
+    for data in frames_in(events[start:end]):
+        try:
+            return msgspec.json.decode(data, type=_Typed).type
+        except UNREADABLE:
+            return ""
+    return ""
+
+
+def _next_number(tail: bytes) -> int:
+    numbers = _NUMBER.findall(tail)
+    return int(numbers[-1]) + 1 if numbers else 0
+
+
+def _response_of(first: bytes) -> dict[str, Any] | None:
+    """The Response object of the first event."""
+    try:
+        response = msgspec.json.decode(frames_in(first)[0])["response"]
+    except (*UNREADABLE, LookupError, TypeError):
+        return None
+    return response if isinstance(response, dict) else None

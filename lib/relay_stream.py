@@ -1,0 +1,109 @@
+"""One streamed reply: batches of events in, the client's bytes out, and a clean end whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from lib.canonical.events import COMPLETED, Event
+from lib.deadline import CUT_COMMENT
+from lib.errors import GatewayError
+from lib.types import Clock, EventStream, Renderer, Trace
+
+
+class RelayStream:
+    """The bytes of one streamed reply; what the upstream sent in one read leaves as one piece."""
+
+    def __init__(self, events: EventStream, renderer: Renderer, trace: Trace, now: Clock) -> None:
+        self._events = events
+        self._renderer = renderer
+        self._trace = trace
+        self._now = now
+        self._first: list[Event] = []
+        self._is_open = False
+        self._opening: asyncio.Task[list[Event]] | None = None
+        self._ended = False
+
+    async def open(self, wait_s: float) -> None:
+        """Waits for the first output, or for `wait_s` after the upstream's sign of life. Raises GatewayError."""
+        try:
+            batch = await anext(self._events)
+            if not batch:
+                self._opening = asyncio.ensure_future(_first_output(self._events))
+                done, _ = await asyncio.wait({self._opening}, timeout=wait_s)
+                if not done:
+                    return
+                task, self._opening = self._opening, None
+                batch = task.result()
+            self._first = batch
+        except BaseException:
+            await self.aclose()
+            raise
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._ended:
+            pieces: list[bytes] = []
+            try:
+                batch = await (anext(self._events) if self._is_open else self._opened())
+                pieces.extend(map(self._renderer.feed, batch))
+                if batch and batch[-1].type in COMPLETED:
+                    note_usage(self._trace, batch[-1].fields["response"])
+                    if self._trace.error is not None:
+                        pieces.insert(0, CUT_COMMENT)
+                    pieces.append(self._renderer.finish())
+                    # Everything is done before the last bytes leave: a sandbox may freeze right after them.
+                    await self.aclose()
+            except StopAsyncIteration:
+                raise
+            except Exception as error:  # noqa: BLE001 - a stream that breaks must say so, whatever broke it
+                pieces.append(self._failed(error))
+                await self.aclose()
+            piece = b"".join(pieces)
+            if piece:
+                if self._trace.first_byte_at is None:
+                    self._trace.first_byte_at = self._now()
+                return piece
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Lets go of the upstream; harmless when called again."""
+        self._ended = True
+        if self._opening is not None:
+            task, self._opening = self._opening, None
+            task.cancel()
+            await asyncio.wait({task})
+        await self._events.aclose()
+
+    def _failed(self, error: Exception) -> bytes:
+        """The end of the stream in the dialect's words; events that were rendered before it stay."""
+        if not isinstance(error, GatewayError):
+            self._trace.failure = error
+            error = GatewayError("The gateway met an internal error.", code="internal_error")
+        self._trace.error = error.code
+        return self._renderer.fail(error)
+
+    async def _opened(self) -> list[Event]:
+        """The first output, which `open` has, or is still waited for."""
+        self._is_open = True
+        if self._opening is None:
+            return self._first
+        batch = await asyncio.shield(self._opening)
+        self._opening = None
+        return batch
+
+
+async def _first_output(events: EventStream) -> list[Event]:
+    while not (batch := await anext(events)):
+        pass
+    return batch
+
+
+def note_usage(trace: Trace, response: Mapping[str, Any]) -> None:
+    """Token counts of an answer, for its log line."""
+    usage = response.get("usage")
+    if isinstance(usage, dict):
+        trace.input_tokens, trace.output_tokens = usage.get("input_tokens"), usage.get("output_tokens")

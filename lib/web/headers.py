@@ -1,0 +1,34 @@
+"""What the gateway reads of a request's headers beside credentials."""
+
+from __future__ import annotations
+
+import re
+
+from lib.web.asgi import Scope, header
+
+SESSION_HEADERS = (
+    b"session-id",
+    b"session_id",
+    b"conversation_id",
+    b"thread-id",
+    b"x-session-id",
+    b"x-claude-code-session-id",
+)
+"""Headers by which clients name a conversation, in the order in which they are believed."""
+
+_SESSION = re.compile(r"[!-~]{1,256}")
+
+
+def session_of(scope: Scope) -> str | None:
+    """The name that the client gives its conversation; one that is too long or not plain is as good as none."""
+    found = {name: value for name, value in scope["headers"] if name in SESSION_HEADERS}
+    for name in SESSION_HEADERS if found else ():
+        value = str(found.get(name, b""), "latin-1")
+        if _SESSION.fullmatch(value):
+            return value
+    return None
+
+
+def is_strict(scope: Scope) -> bool:
+    """Whether the caller wants parameters without an effect refused."""
+    return (header(scope, b"x-gateway-strict") or "").strip().lower() == "true"
