@@ -8,6 +8,8 @@
     ├── PoolExhausted           429 / 503 / 401, no account may serve this request
     └── UpstreamError           the upstream refused, failed or broke off; `verdict` says what that means
 
+    StoreError                  outside the tree: no caller ever sees it
+
 Foreign exceptions (httpx, json, sockets) are mapped where they arise; nothing above that border sees them.
 Messages are written for the caller and never hold a credential or a body of the upstream's HTML.
 """
@@ -94,6 +96,10 @@ class PayloadTooLarge(GatewayError):
     type = "invalid_request_error"
     code = "payload_too_large"
     should_retry = False
+
+
+class StoreError(Exception):
+    """The shared store is down, slow or full. Never reaches a caller: the gateway goes on without it."""
 
 
 class PoolExhausted(GatewayError):

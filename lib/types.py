@@ -123,6 +123,30 @@ class Model:
         return self if id == self.id else replace(self, id=id)
 
 
+class Store(Protocol):
+    """Where things survive an instance and are shared with others: small values under a key, each with an end.
+
+    Raises StoreError when it is down, slow or full; whoever uses it must be able to go on without it.
+    """
+
+    durable: bool
+    """Whether a value outlives this process."""
+
+    async def get(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """The values that are there, read in one go."""
+
+    async def put(self, key: str, value: bytes, *, life_s: float) -> None:
+        """Keep a value, whatever was there before."""
+
+    async def swap(self, key: str, old: bytes | None, new: bytes, *, life_s: float) -> bool:
+        """Keep a value if what is there is still `old` (None: nothing); whether it was."""
+
+    async def delete(self, key: str, *, old: bytes | None = None) -> None:
+        """Forget a value, if it is still `old` (None: whatever it is)."""
+
+    async def aclose(self) -> None: ...
+
+
 class ImagesAnswer(Protocol):
     """Pictures on their way: partial ones, then one ImagesResult. Close it in any case."""
 

@@ -79,8 +79,8 @@ class OpenAIApi:
         idle_s: float | None = None,
     ) -> HttpAnswer:
         """Send a request and wait for the answer's headers, at most `timeout_s`. `path` begins with a slash and follows
-        the base URL. idle_s: how long the body may be silent, if longer than usual. The answer has any status: `refusal`
-        says what a bad one means. Raises UpstreamError."""
+        the base URL. idle_s: how long the body may be silent, if longer than usual. The answer has any status:
+        `refusal` says what a bad one means. Raises UpstreamError."""
         if self._misdirected is not None:
             raise UpstreamError(
                 f"The gateway is misconfigured: {self._misdirected}.",

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable
 from types import TracebackType
 
+from lib.errors import GatewayError
 from lib.types import Reply
 from lib.web.asgi import ClientGone, Headers, Receive, Send, encode_headers, send_whole
 from lib.web.logs import log_failure
@@ -80,7 +81,8 @@ class EventStream:
         self._sending = False
 
     async def __call__(self, send: Send) -> None:
-        """Raises ClientGone when the server says so in `send`; an error of the stream is logged and ends the body."""
+        """Raises ClientGone when the server says so in `send`, and the stream's own GatewayError, upon which the body
+        must not be ended as if it were whole; any other error is logged and ends the body."""
         self._send = send
         self._loop = asyncio.get_running_loop()
         self._sent_at = self._loop.time()
@@ -112,6 +114,9 @@ class EventStream:
                 self._sending = False
                 self._sent_at = self._loop.time()
         except ClientGone:
+            raise
+        except GatewayError:
+            # A body that is no stream of events has no words for this: it is left without its end.
             raise
         except Exception as error:  # noqa: BLE001 - the head is out: all that is left is to end the body
             log_failure("stream.failed", error)

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,11 +59,20 @@ class Deployment:
 
 
 @contextlib.contextmanager
-def deployed(python: str, *, cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[Deployment]:
-    """`api/index.py` under the real runtime, started as the platform starts it. `cwd` is scratch: it takes the socket,
-    the entry file and the output, and keeps a developer's `.env` out. Raises RuntimeError when it does not start."""
-    entry = cwd / "vc__handler__python.py"
-    entry.write_text(_ENTRY_FILE.format(entrypoint=str(ROOT / "api" / "index.py")))
+def deployed(
+    python: str,
+    *,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    entry: Path | None = None,
+    flags: Sequence[str] = (),
+) -> Iterator[Deployment]:
+    """`api/index.py` under the real runtime, started as the platform starts it. `cwd` is scratch: it takes the socket
+    and the output, and keeps a developer's `.env` out. `entry`: the builder's own entry file, in place of one for this
+    tree. `flags`: Python's. Raises RuntimeError when it does not start."""
+    if entry is None:
+        entry = cwd / "vc__handler__python.py"
+        entry.write_text(_ENTRY_FILE.format(entrypoint=str(ROOT / "api" / "index.py")))
     address = str(cwd / "ipc.sock")
     environment = {
         "PATH": os.environ["PATH"],
@@ -77,7 +86,7 @@ def deployed(python: str, *, cwd: Path, env: Mapping[str, str] | None = None) ->
         listener.bind(address)
         listener.listen(1)
         listener.settimeout(20)
-        process = subprocess.Popen([python, str(entry)], cwd=cwd, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen([python, *flags, str(entry)], cwd=cwd, env=environment, stdout=log, stderr=log)
         try:
             connection, _ = listener.accept()
             with connection, connection.makefile("rb") as incoming:
