@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from lib.canonical.fetched import Fetched
 from lib.errors import InvalidRequest
@@ -343,3 +344,16 @@ def test_leaving_a_fetch_closes_its_connection() -> None:
             await asyncio.wait_for(server.left_early.wait(), 1)
 
     asyncio.run(main())
+
+
+def test_it_works_on_the_other_event_loop(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "example.org")
+
+    async def main() -> None:
+        async with RawServer(PAGE, tls=authority.server_context()) as server:
+            client = Web(server.port).client(tls=authority.client_context)
+            fetched = await client.fetch("https://example.org/", media_types=KINDS, max_bytes=10)
+            assert fetched.data == b"fine"
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
