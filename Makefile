@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header 
 LAMBDA_PYTHON ?= 3.12
 LAMBDA_ARCH ?= arm64
 
-.PHONY: help serve test check prove-tools bench package lock clean
+.PHONY: help serve test check prove-tools bench bench-cold package vercel-check lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -34,8 +34,14 @@ prove-tools: $(VENV)/dev.stamp  ## the parser of prompted tool calls against tes
 bench: $(VENV)/dev.stamp  ## cold start, time to first token, throughput and memory against named controls
 	$(BIN)/python -m bench
 
+bench-cold: $(VENV)/dev.stamp  ## the packaged bundle's cold start, on every Python from 3.11 to 3.13 that is here; QUICK=1
+	$(BIN)/python -m bench.packaged $(if $(QUICK),--quick)
+
 package: $(VENV)/dev.stamp  ## dist/lambda.zip for AWS Lambda; LAMBDA_PYTHON=3.12, LAMBDA_ARCH=arm64
 	@$(BIN)/python -m tools.package --python $(LAMBDA_PYTHON) --arch $(LAMBDA_ARCH)
+
+vercel-check: $(VENV)/dev.stamp $(VENV)/vercel.stamp  ## Vercel's real builder and runtime on a copy of this tree (needs npm)
+	@$(BIN)/python -m tools.vercel_check
 
 lock: $(VENV)/dev.stamp  ## pin requirements*.txt anew; UPGRADE=--upgrade takes newer versions
 	$(LOCK) --python-version 3.11 requirements.in -o requirements.txt

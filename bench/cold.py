@@ -78,19 +78,20 @@ def cold(samples: Samples, size: Size) -> None:
     """Import times of the gateway, of the control and of nothing, in turn."""
     with upstream() as backend, bundles() as (compiled, plain):
         environment = gateway_environment(backend.port)
-        runs = [(metric, bundle, *run) for metric, bundle in ((WITH, compiled), (WITHOUT, plain)) for run in _IMPORTS]
-        runs += [(FIRST_ANSWER, compiled, *run) for run in _ANSWERS]
+        runs = [(metric, bundle, *run) for metric, bundle in ((WITH, compiled), (WITHOUT, plain)) for run in IMPORTS]
+        runs += [(FIRST_ANSWER, compiled, *run) for run in ANSWERS]
         for _, bundle, _, code in runs:
             # Proves every run once, brings the files into the page cache and leaves bytecode where some is wanted.
-            _start(bundle, code, environment, write_bytecode=bundle is compiled)
+            start(bundle, code, environment, write_bytecode=bundle is compiled)
         for round_ in range(size.cold_starts):
             sys.stderr.write(f"bench: cold: round {round_ + 1} of {size.cold_starts}\n")
             for metric, bundle, target, code in runs:
-                samples.add(metric, target, _start(bundle, code, environment))
+                samples.add(metric, target, start(bundle, code, environment))
 
 
-_IMPORTS = (("nothing", _NOTHING), (CONTROL, _CONTROL_IMPORT), (OURS, _OUR_IMPORT))
-_ANSWERS = ((CONTROL, _CONTROL_ANSWER), (OURS, _OUR_ANSWER))
+IMPORTS = (("nothing", _NOTHING), (CONTROL, _CONTROL_IMPORT), (OURS, _OUR_IMPORT))
+ANSWERS = ((CONTROL, _CONTROL_ANSWER), (OURS, _OUR_ANSWER))
+"""(target, what its process does)"""
 
 
 @contextmanager
@@ -121,14 +122,16 @@ def _files() -> Iterator[tuple[Path, Path]]:
             yield source, source.relative_to(ROOT)
 
 
-def interpreter(*flags: str) -> list[str]:
+def interpreter(*flags: str, python: str = sys.executable) -> list[str]:
     """Python without the site-packages of the environment that the bench runs in and without the current directory."""
-    return [sys.executable, "-S", "-P", *flags]
+    return [python, "-S", "-P", *flags]
 
 
-def _start(bundle: Path, code: str, environment: dict[str, str], *, write_bytecode: bool = False) -> float:
+def start(
+    bundle: Path, code: str, environment: dict[str, str], *, write_bytecode: bool = False, python: str = sys.executable
+) -> float:
     """Milliseconds from starting the process to the end of its code."""
-    command = interpreter(*(() if write_bytecode else ("-B",)), "-c", code)
+    command = interpreter(*(() if write_bytecode else ("-B",)), "-c", code, python=python)
     started_at = time.monotonic()
     out = output(command, cores()[0], {**environment, "PYTHONPATH": str(bundle)}, cwd=bundle)
     if not out:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
 from lib import sse
-from lib.deadline import in_time
+from lib.deadline import CODE, CUT_COMMENT, in_time
 from lib.dialects.forward import DIALECT_PATHS, UnreadJson, forwards
 from lib.dialects.forward_stream import StreamWatch
 from lib.dialects.forward_tail import usage_in
@@ -159,7 +159,7 @@ class ForwardStream:
                 return await self._read()
         except TimeoutError as error:
             raise GatewayError(
-                "The time limit of this function is reached, so the answer ends here.", code="deadline_exceeded"
+                "The time limit of this function is reached, so the answer ends here.", code=CODE
             ) from error
 
     async def _finish(self) -> bytes:
@@ -182,7 +182,7 @@ class ForwardStream:
         if not isinstance(told, GatewayError):
             self._trace.failure = error
             told = GatewayError("The gateway met an internal error.", code="internal_error")
-        end = self._watch.fail(told)
+        end = CUT_COMMENT + cut if told.code == CODE and (cut := self._watch.cut()) else self._watch.fail(told)
         self._ended = True
         self._trace.input_tokens, self._trace.output_tokens = self._watch.usage()
         if end:

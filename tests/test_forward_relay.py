@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from lib import sse
+from lib.deadline import CUT_COMMENT
 from lib.dialects.forward_wires import CHAT, RESPONSES, Wire
 from lib.errors import GatewayError, UpstreamError, Verdict
 from lib.forward_relay import forward_reply
@@ -145,7 +146,8 @@ def test_a_stream_ends_cleanly_at_the_deadline() -> None:
     run.trace.deadline_at = 5.02
     run()
 
-    assert b"deadline_exceeded" in run.pieces[-1] and run.pieces[-1].endswith(sse.DONE)
+    assert b'"finish_reason":"length"' in run.pieces[-1] and run.pieces[-1].endswith(sse.DONE)
+    assert run.pieces[-1].startswith(CUT_COMMENT) and run.trace.error == "deadline_exceeded"
     assert run.log == ["closed", "reported"]
 
 

@@ -2,7 +2,7 @@
 
     python -m tools.vercel_check
 
-Nothing is uploaded and no account is asked for; npm and PyPI are. VERCEL_CLI names a `vercel` that is installed already.
+Nothing is uploaded and no account is asked for; npm and PyPI are. VERCEL_CLI names a `vercel` that is already there.
 Exits with 1 when something is wrong, and with 2 when all is well as far as it went, but the builder could not be run.
 """
 

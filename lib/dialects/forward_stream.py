@@ -76,6 +76,15 @@ class StreamWatch:
         self.ended = True
         return self._wire.broken(error, self._first, self._tail())
 
+    def cut(self) -> bytes:
+        """The end of a stream that has to stop before its time: as one that reached its limit of tokens, where the API
+        has such an end; empty when it has not, or when nothing has come or all has."""
+        if self.ended or not self._first:
+            return b""
+        end = self._wire.cut(self._first, self._tail())
+        self.ended = end is not None
+        return end or b""
+
     def usage(self) -> tuple[int | None, int | None]:
         """Input and output tokens, as far as the end of the stream tells."""
         return usage_in(self._tail())

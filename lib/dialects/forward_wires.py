@@ -24,6 +24,8 @@ _DONE_LINES = re.compile(rb"(?:\A|\n)data: ?\[DONE\][ \t]*\n+\Z")
 _MAX_DONE = 64
 """Bytes of a `[DONE]` and all that may surround it."""
 _KIND = re.compile(rb'event: ?([^\n]*)\n|data: ?\{"type": ?"([^"]*)"')
+_COMMON = ("id", "object", "created", "model")
+"""What all chunks of an answer share."""
 _NUMBER = re.compile(rb'"sequence_number": ?(\d{1,15})')
 
 
@@ -38,6 +40,10 @@ class Wire(Protocol):
 
     def broken(self, error: GatewayError, first: bytes, tail: bytes) -> bytes:
         """The end of a stream that broke; `first` is how it began."""
+
+    def cut(self, first: bytes, tail: bytes) -> bytes | None:
+        """The end of a stream that has to stop in the middle, as if it had reached its limit of tokens; None where the
+        API has no such end."""
 
     def error_code(self, tail: bytes) -> str | None:
         """The code of the failure that the upstream told at the end; None if it ended well."""
@@ -67,6 +73,15 @@ class DoneWire:
 
     def broken(self, error: GatewayError, first: bytes, tail: bytes) -> bytes:
         return sse.encode(msgspec.json.encode(error.envelope())) + sse.DONE
+
+    def cut(self, first: bytes, tail: bytes) -> bytes | None:
+        chunk = _object(first)
+        if chunk is None or not isinstance(chunk.get("choices"), list):
+            return None
+        nothing: dict[str, Any] = {"text": ""} if chunk.get("object") == "text_completion" else {"delta": {}}
+        last: dict[str, Any] = {name: chunk[name] for name in _COMMON if name in chunk}
+        last["choices"] = [{"index": 0, **nothing, "finish_reason": "length"}]
+        return sse.encode(msgspec.json.encode(last)) + sse.DONE
 
     def error_code(self, tail: bytes) -> str | None:
         frames = [data for data in frames_in(tail) if data != DONE]
@@ -106,6 +121,16 @@ class TypedWire:
         failed = {**response, "status": "failed", "error": reason}
         last = {"type": "response.failed", "response": failed, "sequence_number": number + 1}
         return end + sse.encode(msgspec.json.encode(last), "response.failed")
+
+    def cut(self, first: bytes, tail: bytes) -> bytes | None:
+        response = _response_of(first) if self._is_responses else None
+        if response is None:
+            return None
+        details = {"reason": "max_output_tokens"}
+        # The items are in what has left already; nothing here has kept them.
+        ended = {**response, "status": "incomplete", "incomplete_details": details, "output": []}
+        event = {"type": "response.incomplete", "response": ended, "sequence_number": _next_number(tail)}
+        return sse.encode(msgspec.json.encode(event), "response.incomplete")
 
     def error_code(self, tail: bytes) -> str | None:
         # The head of a long terminal event is not in the tail, but a failed answer is short.
@@ -166,10 +191,16 @@ def _next_number(tail: bytes) -> int:
     return int(numbers[-1]) + 1 if numbers else 0
 
 
+def _object(first: bytes) -> dict[str, Any] | None:
+    """The first event's data."""
+    try:
+        found = msgspec.json.decode(frames_in(first)[0])
+    except (*UNREADABLE, LookupError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def _response_of(first: bytes) -> dict[str, Any] | None:
     """The Response object of the first event."""
-    try:
-        response = msgspec.json.decode(frames_in(first)[0])["response"]
-    except (*UNREADABLE, LookupError, TypeError):
-        return None
+    response = (_object(first) or {}).get("response")
     return response if isinstance(response, dict) else None

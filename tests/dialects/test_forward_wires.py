@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from lib.dialects.forward_wires import CHAT, RESPONSES, SPEECH, TRANSCRIPT, Wire
@@ -26,3 +27,33 @@ from lib.dialects.forward_wires import CHAT, RESPONSES, SPEECH, TRANSCRIPT, Wire
 )
 def test_a_stream_ends_with_its_own_last_event_alone(wire: Wire, piece: bytes, ends: bool) -> None:
     assert wire.ends(piece) is ends
+
+
+def test_a_stream_that_has_to_stop_ends_as_one_that_is_too_long() -> None:
+    first = b'data: {"id":"c1","object":"chat.completion.chunk","created":5,"model":"m","choices":[{"delta":{}}]}\n\n'
+    end = CHAT.cut(first, first)
+    assert end is not None and end.endswith(b"data: [DONE]\n\n")
+    last = msgspec.json.decode(end.split(b"\n")[0].removeprefix(b"data: "))
+    assert last == {
+        "id": "c1",
+        "object": "chat.completion.chunk",
+        "created": 5,
+        "model": "m",
+        "choices": [{"index": 0, "delta": {}, "finish_reason": "length"}],
+    }
+    older = CHAT.cut(b'data: {"object":"text_completion","choices":[]}\n\n', b"")
+    assert older is not None and b'"text":""' in older
+
+
+def test_a_response_that_has_to_stop_is_incomplete() -> None:
+    first = b'data: {"type":"response.created","response":{"id":"r","status":"in_progress"},"sequence_number":0}\n\n'
+    end = RESPONSES.cut(first, first)
+    assert end is not None and end.startswith(b"event: response.incomplete\n")
+    event = msgspec.json.decode(end.split(b"\n")[1].removeprefix(b"data: "))
+    assert event["sequence_number"] == 1 and event["response"]["status"] == "incomplete"
+    assert event["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
+
+
+@pytest.mark.parametrize(("wire", "first"), [(CHAT, b"data: no json\n\n"), (CHAT, b""), (RESPONSES, b"data: {}\n\n")])
+def test_what_did_not_say_what_it_is_has_no_such_end(wire: Wire, first: bytes) -> None:
+    assert wire.cut(first, first) is None and SPEECH.cut(first, first) is None
