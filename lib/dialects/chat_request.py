@@ -11,10 +11,6 @@ from lib.dialects.affinity import affinity_of
 from lib.dialects.chat_messages import parse_messages
 from lib.dialects.chat_tools import parse_tools
 from lib.dialects.fields import (
-    EFFORT,
-    MODEL,
-    SERVICE_TIER,
-    VERBOSITY,
     Check,
     Field,
     Fields,
@@ -26,16 +22,15 @@ from lib.dialects.fields import (
     identifier,
     integer,
     missing,
-    model_of,
     number,
     object_,
     read,
-    service_tier_of,
     string_map,
     table,
 )
 from lib.dialects.formats import FORMAT, SCHEMA_MEMBERS, schema_format
 from lib.dialects.members import name_unknown
+from lib.dialects.shared_rows import EFFORT, MODEL, SERVICE_TIER, VERBOSITY, model_of, service_tier_of
 from lib.errors import InvalidRequest
 
 _PASSED, _EMULATED, _REFUSED = Treatment.PASSED, Treatment.EMULATED, Treatment.REFUSED
@@ -46,14 +41,19 @@ _STOP = Check(
     "a string or an array of at most 4 strings",
     (str, list),
     lambda value: type(value) is str or (len(value) <= 4 and all(type(each) is str for each in value)),
+    keywords={"maxItems": 4, "items": {"type": "string"}},
 )
 _BIAS = Check(
     "an object of numbers between -100 and 100",
     (dict,),
     lambda value: all(type(each) in (int, float) and -100 <= each <= 100 for each in value.values()),
+    keywords={"additionalProperties": {"type": "number", "minimum": -100, "maximum": 100}},
 )
 _MODALITIES = Check(
-    "an array of 'text' and 'audio'", (list,), lambda value: all(each in ("text", "audio") for each in value)
+    "an array of 'text' and 'audio'",
+    (list,),
+    lambda value: all(each in ("text", "audio") for each in value),
+    keywords={"items": {"enum": ["text", "audio"]}},
 )
 
 FIELDS: Table = table(

@@ -54,6 +54,8 @@ class Check(msgspec.Struct, frozen=True):
     """Exact Python types of decoded JSON: a boolean is no integer."""
     valid: Callable[[Any], bool] | None = None
     convert: Callable[[Any], Any] | None = None
+    keywords: Mapping[str, Any] = {}
+    """What `valid` allows, as far as JSON Schema has words for it: for the documentation."""
 
     def __call__(self, value: Any, param: str) -> Any:
         if type(value) not in self.types:
@@ -176,25 +178,32 @@ string_map = Check(
     "an object of at most 16 string values",
     (dict,),
     lambda value: len(value) <= 16 and all(type(each) is str for each in value.values()),
+    keywords={"maxProperties": 16, "additionalProperties": {"type": "string"}},
 )
-string_list = Check("an array of strings", (list,), lambda value: all(type(each) is str for each in value))
+string_list = Check(
+    "an array of strings",
+    (list,),
+    lambda value: all(type(each) is str for each in value),
+    keywords={"items": {"type": "string"}},
+)
 
 
 def integer(low: int | None = None, high: int | None = None) -> Check:
     """A whole number from `low` to `high`, both included."""
-    return Check(f"an integer{_range(low, high)}", (int,), _within(low, high))
+    return Check(f"an integer{_range(low, high)}", (int,), _within(low, high), None, _bounds(low, high))
 
 
 def number(low: float | None = None, high: float | None = None) -> Check:
     """Any number from `low` to `high`, both included."""
-    return Check(f"a number{_range(low, high)}", (int, float), _within(low, high))
+    return Check(f"a number{_range(low, high)}", (int, float), _within(low, high), None, _bounds(low, high))
 
 
 def one_of(*values: str, **aliases: str) -> Check:
     """One of some strings; an alias is converted to the value that it stands for."""
     expected = "one of " + ", ".join(f"'{value}'" for value in values)
     allowed = frozenset(values).union(aliases)
-    return Check(expected, (str,), allowed.__contains__, (lambda value: aliases.get(value, value)) if aliases else None)
+    convert = (lambda value: aliases.get(value, value)) if aliases else None
+    return Check(expected, (str,), allowed.__contains__, convert, {"enum": [*values, *aliases]})
 
 
 def identifier(max_length: int, *, min_length: int = 0) -> Check:
@@ -204,6 +213,7 @@ def identifier(max_length: int, *, min_length: int = 0) -> Check:
         f"a string of {length} {max_length} characters without control characters",
         (str,),
         lambda value: min_length <= len(value) <= max_length and _CONTROL.isdisjoint(value),
+        keywords={"minLength": min_length, "maxLength": max_length},
     )
 
 
@@ -213,40 +223,14 @@ def _range(low: float | None, high: float | None) -> str:
     return f" of at least {low}" if high is None else f" between {low} and {high}"
 
 
+def _bounds(low: float | None, high: float | None) -> dict[str, float]:
+    return {name: bound for name, bound in (("minimum", low), ("maximum", high)) if bound is not None}
+
+
 def _within(low: float | None, high: float | None) -> Callable[[Any], bool] | None:
     if low is None and high is None:
         return None
     return lambda value: (low is None or value >= low) and (high is None or value <= high)
-
-
-# --- Rows and rules that dialects share -----------------------------------------------------------------------------
-
-MODEL = Field("model", identifier(256))
-EFFORT = one_of("none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra")
-VERBOSITY = one_of("low", "medium", "high")
-SERVICE_TIER = Field(
-    "service_tier", one_of("auto", "default", "flex", "scale", "priority", fast="priority"), neutral=("auto", "default")
-)
-
-
-def model_of(fields: Fields) -> str | None:
-    """The model asked for; None leaves the choice to the gateway (no model, an empty one, or "auto")."""
-    model: str | None = fields.values.get("model")
-    return None if model in ("", "auto") else model
-
-
-def service_tier_of(fields: Fields) -> str | None:
-    """The tier for `CanonicalRequest.service_tier`: only "priority" means the same everywhere. Another one that has an
-    effect is asked for under a name of its own ("service_tier.flex"), because an upstream that takes tiers may still
-    not have it."""
-    tier = fields.values.get("service_tier")
-    if tier is None or tier in SERVICE_TIER.neutral:
-        return None
-    if tier == "priority":
-        ask(fields.asked, "service_tier", "service_tier")
-        return "priority"
-    ask(fields.asked, f"service_tier.{tier}", "service_tier")
-    return None
 
 
 # --- Errors ---------------------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from typing import Any
 
 from lib.canonical.images import ImagesRequest, InputImage
 from lib.dialects.fields import (
-    MODEL,
     Check,
     Field,
     Fields,
@@ -21,12 +20,12 @@ from lib.dialects.fields import (
     identifier,
     integer,
     missing,
-    model_of,
     one_of,
     read,
     table,
 )
 from lib.dialects.images_input import MAX_IMAGES, parse_image, parse_images
+from lib.dialects.shared_rows import MODEL, model_of
 from lib.errors import InvalidRequest
 
 MAX_PROMPT_CHARS = 32_000
@@ -36,13 +35,17 @@ _PASSED, _REFUSED = Treatment.PASSED, Treatment.REFUSED
 
 _IDENTIFIER = identifier(512)
 _PROMPT = Check(
-    f"a string of 1 to {MAX_PROMPT_CHARS} characters", (str,), lambda value: 1 <= len(value) <= MAX_PROMPT_CHARS
+    f"a string of 1 to {MAX_PROMPT_CHARS} characters",
+    (str,),
+    lambda value: 1 <= len(value) <= MAX_PROMPT_CHARS,
+    keywords={"minLength": 1, "maxLength": MAX_PROMPT_CHARS},
 )
 _SIZE_FORM = re.compile(r"[1-9][0-9]{1,4}x[1-9][0-9]{1,4}")
 _SIZE = Check(
     "'auto' or a size such as '1024x1024'",
     (str,),
     lambda value: value == "auto" or _SIZE_FORM.fullmatch(value) is not None,
+    keywords={"pattern": f"^(auto|{_SIZE_FORM.pattern})$"},
 )
 _PICTURE = Check("a data URL, an http(s) URL or an object with an 'image_url'", (str, dict, InputImage))
 _PICTURES = Check("a picture or an array of them", (str, dict, list, InputImage))

@@ -8,7 +8,6 @@ from typing import Any
 from lib.canonical.request import CanonicalRequest
 from lib.dialects.affinity import affinity_of
 from lib.dialects.fields import (
-    MODEL,
     Check,
     Field,
     Fields,
@@ -20,7 +19,6 @@ from lib.dialects.fields import (
     identifier,
     integer,
     missing,
-    model_of,
     number,
     object_,
     one_of,
@@ -33,6 +31,7 @@ from lib.dialects.messages_errors import THREADS
 from lib.dialects.messages_history import parse_messages
 from lib.dialects.messages_thinking import parse_reasoning
 from lib.dialects.messages_tools import parse_tools
+from lib.dialects.shared_rows import MODEL, model_of
 from lib.errors import InvalidRequest
 
 _PASSED, _EMULATED, _REFUSED = Treatment.PASSED, Treatment.EMULATED, Treatment.REFUSED
@@ -44,6 +43,7 @@ _STOPS = Check(
     lambda value: (
         len(value) <= MAX_STOPS and all(type(each) is str and 0 < len(each) <= MAX_STOP_CHARS for each in value)
     ),
+    keywords={"maxItems": MAX_STOPS, "items": {"type": "string", "minLength": 1, "maxLength": MAX_STOP_CHARS}},
 )
 _SYSTEM = Check("a string or an array of text blocks", (str, list))
 _FORMAT = one_of("json_schema")

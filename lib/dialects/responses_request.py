@@ -8,10 +8,6 @@ from typing import Any
 from lib.canonical.request import CanonicalRequest
 from lib.dialects.affinity import affinity_of
 from lib.dialects.fields import (
-    EFFORT,
-    MODEL,
-    SERVICE_TIER,
-    VERBOSITY,
     Check,
     Field,
     Fields,
@@ -24,12 +20,10 @@ from lib.dialects.fields import (
     identifier,
     integer,
     missing,
-    model_of,
     number,
     object_,
     one_of,
     read,
-    service_tier_of,
     string,
     string_list,
     string_map,
@@ -38,6 +32,7 @@ from lib.dialects.fields import (
 from lib.dialects.formats import FORMAT, schema_format
 from lib.dialects.responses_items import parse_input
 from lib.dialects.responses_tools import parse_choice, parse_tools
+from lib.dialects.shared_rows import EFFORT, MODEL, SERVICE_TIER, VERBOSITY, model_of, service_tier_of
 
 _PASSED, _REFUSED = Treatment.PASSED, Treatment.REFUSED
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from lib.dialects import fields
 from lib.dialects.fields import Field, Treatment, read
+from lib.dialects.shared_rows import EFFORT, MODEL, SERVICE_TIER
 from lib.errors import InvalidRequest
 
 ROWS = fields.table(
@@ -15,12 +17,12 @@ ROWS = fields.table(
     Field("heat", fields.number(0, 2), neutral=(1,), treatment=Treatment.PASSED),
     Field("cap", fields.integer(1), "max_output_tokens", treatment=Treatment.PASSED),
     Field("old_cap", fields.integer(1), "max_output_tokens", treatment=Treatment.PASSED),
-    Field("effort", fields.EFFORT, "reasoning"),
+    Field("effort", EFFORT, "reasoning"),
     Field("tools", fields.array, "tools", ([],), Treatment.EMULATED),
     Field("n", fields.integer(), neutral=(1,), treatment=Treatment.REFUSED, reason="one only."),
     Field("audio", fields.object_, treatment=Treatment.REFUSED, reason="text only."),
-    fields.SERVICE_TIER,
-    fields.MODEL,
+    SERVICE_TIER,
+    MODEL,
 )
 
 
@@ -113,7 +115,7 @@ CHECKS: list[tuple[fields.Check, list[Any], list[Any], list[Any]]] = [
     (fields.object_, [{}, {"a": 1}], [[], "a"], []),
     (fields.string_map, [{}, {"a": "b"}], [[]], [{"a": 1}, {"a": None}, {str(i): "" for i in range(17)}]),
     (fields.string_list, [[], ["a"]], ["a"], [[1], [None]]),
-    (fields.EFFORT, ["none", "ultra"], [1, []], ["", "HIGH"]),
+    (EFFORT, ["none", "ultra"], [1, []], ["", "HIGH"]),
     (fields.identifier(3), ["", "abc", "é"], [1], ["abcd", "a\nb", "a\x00", "\u2028", "\x85"]),
 ]
 
@@ -146,37 +148,33 @@ def test_value_in_a_message_is_short_and_without_line_ends() -> None:
     assert "very large" in refusal(heat=10**400).message
 
 
-def test_model_is_left_to_the_gateway_when_empty_or_auto() -> None:
-    assert [fields.model_of(walked(model=model)) for model in (None, "", "auto", "gpt-5.5")] == [
-        None,
-        None,
-        None,
-        "gpt-5.5",
-    ]
-
-
 @pytest.mark.parametrize("model", ["x" * 257, "a\nb", "a\x00"])
 def test_model_name_that_could_split_a_header_is_refused(model: str) -> None:
     assert refusal(model=model).param == "model"
 
 
-@pytest.mark.parametrize(
-    ("sent", "tier", "asked"),
-    [
-        (None, None, {}),
-        ("auto", None, {}),
-        ("default", None, {}),
-        ("priority", "priority", {"service_tier": "service_tier"}),
-        ("fast", "priority", {"service_tier": "service_tier"}),
-        ("flex", None, {"service_tier.flex": "service_tier"}),
-    ],
-)
-def test_only_the_priority_tier_is_handed_on(sent: str | None, tier: str | None, asked: dict[str, str]) -> None:
-    found = walked(service_tier=sent)
-    assert fields.service_tier_of(found) == tier
-    assert found.asked == asked
-
-
 def test_field_that_stands_twice_is_a_mistake_in_the_table() -> None:
     with pytest.raises(ValueError, match="twice"):
         fields.table(Field("a", fields.string), Field("a", fields.boolean))
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        fields.integer(1, 4),
+        fields.number(high=2),
+        fields.one_of("low", "high", fast="high"),
+        fields.identifier(4, min_length=1),
+        fields.string_list,
+        fields.string_map,
+    ],
+    ids=lambda check: check.expected,
+)
+def test_keywords_of_a_check_allow_what_it_allows(check: fields.Check) -> None:
+    samples: list[Any] = [-1, 0, 1, 4, 5, 1.5, 2.5, "", "a", "abcd", "abcde", "low", "fast", "none", True]
+    samples += [[], ["a"], [1], {}, {"a": "b"}, {"a": 1}, {str(each): "" for each in range(17)}]
+    allowed = [sample for sample in samples if type(sample) in check.types]
+    assert allowed
+    for sample in allowed:
+        fits = check.valid is None or check.valid(sample)
+        assert Draft202012Validator(check.keywords).is_valid(sample) == fits, sample
