@@ -75,10 +75,11 @@ def measure(samples: Samples, size: Size, versions: Sequence[str]) -> None:
     """Import and first answer, in turn with the controls. Raises BenchError."""
     for version in versions:
         with bundle(version) as made, upstream() as backend:
-            _measure(samples, size, Metrics.of(version), made, gateway_environment(backend.port))
+            measure_one(samples, size, Metrics.of(version), made, gateway_environment(backend.port))
 
 
-def _measure(samples: Samples, size: Size, metrics: Metrics, made: Bundle, environment: dict[str, str]) -> None:
+def measure_one(samples: Samples, size: Size, metrics: Metrics, made: Bundle, environment: dict[str, str]) -> None:
+    """The same for one Python, whose folders are there."""
     samples.add(metrics.size, OURS, made.zip_mb)
     runs = [
         (metric, folder, *run)

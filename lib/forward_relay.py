@@ -185,9 +185,8 @@ class ForwardStream:
         end = CUT_COMMENT + cut if told.code == CODE and (cut := self._watch.cut()) else self._watch.fail(told)
         self._ended = True
         self._trace.input_tokens, self._trace.output_tokens = self._watch.usage()
-        if end:
-            self._trace.error = told.code
-        await self._attempt.close(error if end and isinstance(error, UpstreamError) else None)
+        self._trace.error = told.code if self._watch.is_broken else self._watch.error_code()
+        await self._attempt.close(error if self._watch.is_broken and isinstance(error, UpstreamError) else None)
         return end
 
 

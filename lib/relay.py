@@ -46,12 +46,32 @@ class RequestReader(Protocol):
         """Whether a body that was not parsed yet points at anything."""
 
 
+class Turn(Protocol):
+    """One request of a conversation that the gateway keeps."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """The request's own dialect, which knows what was said before."""
+
+    async def keep(self) -> None:
+        """Keeps the answer that the dialect's renderer has made; awaited before its last bytes leave, or the whole
+        answer is encoded. Raises nothing."""
+
+
+class History(Protocol):
+    """Conversations that the gateway keeps; `lib.stored_responses.StoredResponses`."""
+
+    async def begin(self, dialect: Dialect, body: Mapping[str, Any], caller: Caller) -> Turn | None:
+        """None for a request that has nothing to do with any. Raises GatewayError."""
+
+
 class Relay:
     """Answers model requests.
 
     commit_wait_s: how long the reply's headers wait for output after the upstream's first sign of life. Until they
     leave, a failure still has an HTTP status of its own; after it the stream itself must tell. forwarding: for requests
     to an upstream that speaks their dialect. reader: reads what requests point at; None: nothing is read.
+    history: for conversations that are continued by name; None: every request holds its own.
     """
 
     def __init__(
@@ -66,6 +86,7 @@ class Relay:
         forwarding: Forwarding | None = None,
         reader: RequestReader | None = None,
         host: ImageHost | None = None,
+        history: History | None = None,
     ) -> None:
         self._router = router
         self._failover = failover
@@ -77,6 +98,7 @@ class Relay:
         self._forwarding = forwarding
         self._reader = reader
         self._host = host
+        self._history = history
 
     async def reply(
         self,
@@ -110,6 +132,9 @@ class Relay:
         strict: bool,
         session: str | None,
     ) -> Reply:
+        turn = None if self._history is None else await self._history.begin(dialect, body, caller)
+        if turn is not None:
+            dialect = turn.dialect
         request = dialect.parse(body)
         if session is not None and request.prompt_cache_key is None:
             request = replace(request, affinity=session)
@@ -127,7 +152,7 @@ class Relay:
         if self._host is not None and dialect.name in _SHOW_TEXT and _may_draw(request):
             events = HostedPictures(events, self._host)
         if request.stream:
-            stream = RelayStream(events, renderer, trace, self._now)
+            stream = RelayStream(events, renderer, trace, self._now, None if turn is None else turn.keep)
             await stream.open(self._commit_wait_s)
             return Reply(200, headers, stream=stream, keep_alive=renderer.keep_alive)
         try:
@@ -136,7 +161,10 @@ class Relay:
             await events.aclose()
         trace.first_byte_at = self._now()
         note_usage(trace, response)
-        return Reply(200, headers, body=msgspec.json.encode(renderer.body(response)))
+        rendered = renderer.body(response)
+        if turn is not None:
+            await turn.keep()
+        return Reply(200, headers, body=msgspec.json.encode(rendered))
 
     async def models(self, caller: Caller) -> list[tuple[Model, str]]:
         """The catalogue that this caller may use, with the owner of each entry."""

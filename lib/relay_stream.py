@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from lib.canonical.events import COMPLETED, Event
@@ -13,13 +13,22 @@ from lib.types import Clock, EventStream, Renderer, Trace
 
 
 class RelayStream:
-    """The bytes of one streamed reply; what the upstream sent in one read leaves as one piece."""
+    """The bytes of one streamed reply; what the upstream sent in one read leaves as one piece. keep: what else has to
+    be done when the answer is complete, before its last bytes leave."""
 
-    def __init__(self, events: EventStream, renderer: Renderer, trace: Trace, now: Clock) -> None:
+    def __init__(
+        self,
+        events: EventStream,
+        renderer: Renderer,
+        trace: Trace,
+        now: Clock,
+        keep: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._events = events
         self._renderer = renderer
         self._trace = trace
         self._now = now
+        self._keep = keep
         self._first: list[Event] = []
         self._is_open = False
         self._opening: asyncio.Task[list[Event]] | None = None
@@ -57,6 +66,8 @@ class RelayStream:
                     pieces.append(self._renderer.finish())
                     # Everything is done before the last bytes leave: a sandbox may freeze right after them.
                     await self.aclose()
+                    if self._keep is not None:
+                        await self._keep()
             except StopAsyncIteration:
                 raise
             except Exception as error:  # noqa: BLE001 - a stream that breaks must say so, whatever broke it

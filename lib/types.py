@@ -13,6 +13,7 @@ from lib.errors import GatewayError, UpstreamError
 
 Clock = Callable[[], float]
 """Epoch seconds; `time.time` in production."""
+MAX_STORED_BYTES = 350_000  # DynamoDB takes items of 400 KB
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Caller:
     """The passthrough token; None for a gateway key, which uses the pool."""
     account_id: str | None = field(default=None, repr=False)
     """The account id that the caller gave beside the token."""
+    identity: bytes = field(default=b"", repr=False)
+    """A digest of the whole credential: no other caller has the same one. Empty, the key has to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +127,8 @@ class Model:
 
 
 class Store(Protocol):
-    """Where things survive an instance and are shared with others: small values under a key, each with an end.
-
-    Raises StoreError when it is down, slow or full; whoever uses it must be able to go on without it.
-    """
+    """Where things survive an instance and are shared: values of at most MAX_STORED_BYTES under a key, each with an end.
+    Raises StoreError when it is down, slow or full; whoever uses it must be able to go on without it."""
 
     durable: bool
     """Whether a value outlives this process."""

@@ -39,7 +39,7 @@ def test_vercel_bundle_keeps_what_runs_and_leaves_the_rest() -> None:
 
 
 def test_nothing_takes_precedence_over_requirements_and_entry_point() -> None:
-    traps = ["pyproject.toml", "Pipfile", "uv.lock", ".python-version"]
+    traps = ["pyproject.toml", "Pipfile", "uv.lock"]
     traps += [f"{name}.py" for name in ("app", "index", "server", "main", "wsgi", "asgi")]
     traps += [f"api/{name}.py" for name in ("app",)]
     assert [name for name in traps if (ROOT / name).exists()] == []
@@ -57,7 +57,7 @@ def serverless() -> dict[str, Any]:
         return {"Ref" if suffix == "Ref" else f"Fn::{suffix}": make(node, **deep)}  # type: ignore[operator]
 
     Loader.add_multi_constructor("!", long_form)
-    config: dict[str, Any] = yaml.load((ROOT / "serverless.yml").read_text(), Loader)  # noqa: S506 - a SafeLoader
+    config: dict[str, Any] = yaml.load((ROOT / "serverless.yml").read_text(), Loader)
     return config
 
 

@@ -93,7 +93,7 @@ def check_build(check: Checks, folder: Path) -> None:
         raise NotRun(f"there is no Python {PYTHON} here") from error
     with cli(folder) as command:
         project = copied(folder / "project")
-        built = build(command, project, Path(python), folder)
+        built = build(command, project, python, folder)
     check(built.returncode == 0, "vercel build ends well", built.stdout + built.stderr)
     if built.returncode:
         return
@@ -152,8 +152,11 @@ def copied(target: Path) -> Path:
     return target
 
 
-def build(command: Sequence[str], project: Path, python: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(python.parent), str(Path(sys.executable).parent), os.environ["PATH"]])
+def build(command: Sequence[str], project: Path, python: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """`vercel build`, with this Python and our own uv first on the path."""
+    asked = [python, "-c", "import os, sys; print(os.path.dirname(os.path.realpath(sys.executable)))"]
+    home = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    path = os.pathsep.join([home, str(Path(sys.executable).parent), os.environ["PATH"]])
     env = {**os.environ, "PATH": path, "VERCEL_TELEMETRY_DISABLED": "1", "NO_UPDATE_NOTIFIER": "1"}
     whole = [*command, "build", "--yes", "--global-config", str(folder / "config")]
     return subprocess.run(whole, cwd=project, env=env, capture_output=True, text=True, check=False, timeout=600)

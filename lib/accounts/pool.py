@@ -2,7 +2,9 @@
 
 An account is *usable* unless its token has expired or was refused. A usable account *rests* while a cooldown runs or
 a usage window is full. Resting is a sort key, not a wall: awake accounts come first, and when all rest, the one that
-is nearest to its end is tried once for each request, because only the upstream knows for certain.
+is nearest to its end is tried once for each request, because only the upstream knows for certain. Among the awake,
+those with a window that is nearly used up come last, by steps (`lib.accounts.usage.nearness`); below 90 % of use, a
+conversation stays where it is.
 
 Nothing here does IO or belongs to an event loop, so one pool serves all loops of a process.
 """
@@ -13,22 +15,22 @@ import hashlib
 import math
 import random
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from lib.accounts.account import Account
+from lib.accounts.member import EVERY, LONGEST_COOLDOWN_S, Member
+from lib.accounts.standing import Standing
+from lib.accounts.usage import MAIN, family_of_model
 from lib.errors import PoolExhausted, UpstreamError, Verdict
 from lib.types import Clock, Lease, Outcome, Window
 
 LONG_WAIT_S = 300.0
-LONGEST_COOLDOWN_S = 7 * 86_400.0
 DEFAULT_COOLDOWN_S = 30.0
 JITTER = 0.2
 FORBIDDEN_COOLDOWN_S = 300.0
 
-_MAIN = "codex"
-_SPARK = "spark"
-_EVERY = "*"
-_SPARK_BUCKETS = ("spark", "bengalfox")  # the second is the upstream's own name for the bucket of the first
+_SAY_NOTHING = frozenset({Verdict.REQUEST, Verdict.REASONING})
+"""Verdicts that are not about the account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,34 +48,11 @@ class AccountStatus:
     windows: tuple[Window, ...]
 
 
-@dataclass(slots=True)
-class _Member:
-    account: Account
-    is_refused: bool = False
-    resting_until: dict[str, float] = field(default_factory=dict)
-    """Model family → epoch seconds."""
-    windows: dict[tuple[str, int | None], Window] = field(default_factory=dict)
-    last_error: str | None = None
+@dataclass(frozen=True, slots=True)
+class _PoolLease(Lease):
+    """Knows when it was made: an answer is proof of what held then, not of what held when it ended."""
 
-    def is_usable(self, now: float) -> bool:
-        return not self.is_refused and not self.account.is_expired(now)
-
-    def wait_s(self, family: str, now: float) -> float:
-        """Seconds that the account still rests for this family; 0 when it is awake."""
-        ends = [self.resting_until.get(family, 0.0), self.resting_until.get(_EVERY, 0.0)]
-        for (bucket, _), window in self.windows.items():
-            if window.used_percent >= 100 and window.reset_at is not None and _family_of(bucket) == family:
-                ends.append(window.reset_at)
-        return min(max(0.0, max(ends) - now), LONGEST_COOLDOWN_S)
-
-    def forget_full_windows(self, family: str) -> None:
-        for key, window in list(self.windows.items()):
-            if window.used_percent >= 100 and _family_of(window.bucket) == family:
-                del self.windows[key]
-
-    def rest(self, family: str, until: float) -> None:
-        """A shorter hint that comes later does not cut a longer rest short."""
-        self.resting_until[family] = max(until, self.resting_until.get(family, 0.0))
+    leased_at: float = 0.0
 
 
 class AccountPool:
@@ -85,13 +64,14 @@ class AccountPool:
     def __init__(
         self, accounts: Iterable[Account], *, upstream: str, now: Clock, draw: Callable[[], float] = random.random
     ) -> None:
-        self._members = {account.name: _Member(account) for account in accounts}
+        self._members = {account.name: Member(account) for account in accounts}
         self._upstream = upstream
         self._now = now
         self._draw = draw
 
     async def lease(self, *, affinity: str, model: str | None, tried: Collection[str]) -> Lease:
-        """The best untried account: awake ones by their rank for this conversation, then the one that wakes first."""
+        """The best untried account: awake ones by what is left of their windows and by their rank for this conversation,
+        then the one that wakes first."""
         now, family = self._now(), family_of_model(model)
         usable = self._usable(now)
         waits = {member.account.name: member.wait_s(family, now) for member in usable}
@@ -100,9 +80,12 @@ class AccountPool:
         untried = [member for member in usable if member.account.name not in tried]
         if not untried:
             raise PoolExhausted("No other account is left to try.", code="no_account_left")
-        chosen = min(untried, key=lambda member: (waits[member.account.name], -self._rank(member.account, affinity)))
-        account = chosen.account
-        return Lease(account.name, self._upstream, account.lease_headers(), account.proxy)
+
+        def place(member: Member) -> tuple[float, int, float]:
+            return waits[member.account.name], member.nearness(family, now), -self._rank(member.account, affinity)
+
+        account = min(untried, key=place).account
+        return _PoolLease(account.name, self._upstream, account.lease_headers(), account.proxy, now)
 
     async def report(self, lease: Lease, outcome: Outcome, model: str | None) -> None:
         """Remember what the attempt taught about its account."""
@@ -110,24 +93,43 @@ class AccountPool:
         if member is None:
             return  # leased by a pool that was replaced since
         family = family_of_model(model)
-        if outcome.error is None:
-            # An answer proves that no window of its family is full any more, whatever was reported before.
-            member.forget_full_windows(family)
-        for window in outcome.windows:
-            member.windows[window.bucket, window.window_minutes] = window
+        leased_at = lease.leased_at if isinstance(lease, _PoolLease) else self._now()
         if outcome.error is None:
             member.last_error = None
-            member.resting_until.pop(family, None)
-            member.resting_until.pop(_EVERY, None)
-            return
-        if outcome.error.verdict not in (Verdict.REQUEST, Verdict.REASONING):  # those say nothing about the account
+            member.answered(family, leased_at)
+        member.see(outcome.windows, leased_at)
+        if outcome.error is not None and outcome.error.verdict not in _SAY_NOTHING:
             member.last_error = outcome.error.code
             self._judge(member, outcome.error, family)
+
+    @property
+    def accounts(self) -> Sequence[Account]:
+        """In the order of the configuration."""
+        return [member.account for member in self._members.values()]
+
+    def standing(self, name: str) -> Standing:
+        """What is known of an account, for other instances; nothing of one that is not here."""
+        member = self._members.get(name)
+        return Standing() if member is None else member.standing
+
+    def learn(self, name: str, standing: Standing) -> None:
+        """Takes over what other instances know of an account, as far as it is news."""
+        member = self._members.get(name)
+        if member is not None:
+            member.learn(standing.not_after(self._now()))
+
+    def put_in_place(self, name: str, account: Account) -> None:
+        """A renewed account for the one of this name. What is known of its limits stays, a refusal of its old token
+        does not. Its rank stays, too: the claims may name another user, but it is the same login."""
+        member = self._members.get(name)
+        if member is not None:
+            member.renew(replace(account, identity=member.account.identity))
+            self._members = {each.account.name: each for each in self._members.values()}
 
     def counts(self) -> tuple[int, int]:
         """All accounts, and those that could serve a request of the main model family right now."""
         now = self._now()
-        ready = [member for member in self._members.values() if member.is_usable(now) and not member.wait_s(_MAIN, now)]
+        ready = [member for member in self._members.values() if member.is_usable(now) and not member.wait_s(MAIN, now)]
         return len(self._members), len(ready)
 
     def status(self) -> list[AccountStatus]:
@@ -139,28 +141,28 @@ class AccountPool:
                 plan=member.account.plan,
                 expires_at=member.account.expires_at,
                 is_usable=member.is_usable(now),
-                resting_until=now + wait_s if (wait_s := member.wait_s(_MAIN, now)) else None,
+                resting_until=now + wait_s if (wait_s := member.wait_s(MAIN, now)) else None,
                 last_error=member.last_error,
-                windows=tuple(member.windows.values()),
+                windows=member.windows,
             )
             for member in self._members.values()
         ]
 
-    def _judge(self, member: _Member, error: UpstreamError, family: str) -> None:
+    def _judge(self, member: Member, error: UpstreamError, family: str) -> None:
         now = self._now()
         if error.verdict is Verdict.ACCOUNT:
-            member.is_refused = True
+            member.refuse(now)
         elif error.verdict is Verdict.FORBIDDEN:
-            member.rest(_EVERY, now + FORBIDDEN_COOLDOWN_S)
+            member.rest(EVERY, now + FORBIDDEN_COOLDOWN_S, now)
         elif error.verdict is Verdict.LIMIT:
-            member.rest(family, now + self._cooldown_s(error.retry_after_s))
+            member.rest(family, now + self._cooldown_s(error.retry_after_s), now)
 
     def _cooldown_s(self, hint_s: float | None) -> float:
         if hint_s is None or hint_s != hint_s:
             return DEFAULT_COOLDOWN_S * (1 + JITTER * (2 * self._draw() - 1))
         return min(max(0.0, hint_s), LONGEST_COOLDOWN_S)
 
-    def _usable(self, now: float) -> list[_Member]:
+    def _usable(self, now: float) -> list[Member]:
         """Raises PoolExhausted when there is none."""
         members = list(self._members.values())
         usable = [member for member in members if member.is_usable(now)]
@@ -176,18 +178,6 @@ class AccountPool:
             return self._draw()
         key = affinity.encode("utf-8", "surrogatepass")
         return int.from_bytes(hashlib.blake2b(account.identity + key, digest_size=8).digest())
-
-
-def family_of_model(model: str | None) -> str:
-    """Models whose name holds "spark" are counted apart; all others share the main bucket."""
-    return _SPARK if model is not None and _SPARK in model.lower() else _MAIN
-
-
-def _family_of(bucket: str) -> str | None:
-    """The family that a usage window counts; None for one that says nothing about the choice of an account."""
-    if bucket == _MAIN:
-        return _MAIN
-    return _SPARK if any(name in bucket.lower() for name in _SPARK_BUCKETS) else None
 
 
 def _all_resting(wait_s: float) -> PoolExhausted:

@@ -27,6 +27,8 @@ class StreamWatch:
     def __init__(self, wire: Wire, *, max_event_bytes: int) -> None:
         self.ended = False
         """The stream is whole: what comes after it is of no use."""
+        self.is_broken = False
+        """It ended before its time: by `fail` or `cut`, when not all that matters had come."""
         self._wire = wire
         self._max = max_event_bytes
         self._rest = bytearray()
@@ -62,26 +64,30 @@ class StreamWatch:
         last = self._last_event()
         if self.ended:
             return last
-        closing = self._wire.closing(self._tail())
+        closing = self._wire.closing(self._first, self._tail())
         if closing is None:
             raise _ended_early(bool(self._first))
         self.ended = True
         return last + closing
 
     def fail(self, error: GatewayError) -> bytes:
-        """The end of a stream that broke. Nothing when it had ended well, whatever happened after that; an event that
-        was cut off is dropped."""
-        if self.ended or (self._first and self._wire.closing(self._tail()) == b""):
+        """The end of a stream that broke. Where all that matters had come, well or not, only what was missing to its
+        end; nothing when that had come, too. An event that was cut off is dropped."""
+        if self.ended:
             return b""
-        self.ended = True
-        return self._wire.broken(error, self._first, self._tail())
+        closing = self._wire.closing(self._first, self._tail()) if self._first else None
+        self.ended, self.is_broken = True, closing is None
+        return self._wire.broken(error, self._first, self._tail()) if closing is None else closing
 
     def cut(self) -> bytes:
         """The end of a stream that has to stop before its time: as one that reached its limit of tokens, where the API
         has such an end; empty when it has not, or when nothing has come or all has."""
         if self.ended or not self._first:
             return b""
-        end = self._wire.cut(self._first, self._tail())
+        end = self._wire.closing(self._first, self._tail())
+        if end is None:
+            end = self._wire.cut(self._first, self._tail())
+            self.is_broken = end is not None
         self.ended = end is not None
         return end or b""
 

@@ -14,7 +14,7 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _OBJECT = re.compile(rb"\s*:\s*(\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})")
 """The value of a member: an object of objects without further ones, as usage and errors are."""
 _MAX_TRIES = 4
-_MAX_CODE = 64
+MAX_CODE = 64
 
 
 def frames_in(events: bytes) -> list[bytes]:
@@ -44,7 +44,7 @@ def error_code_in(tail: bytes) -> str:
     for error in _objects(tail, b'"error"'):
         for name in ("code", "type"):
             if isinstance(error.get(name), str) and error[name]:
-                return str(error[name])[:_MAX_CODE]
+                return str(error[name])[:MAX_CODE]
     return "upstream_error"
 
 

@@ -1,8 +1,9 @@
 """How the streams of forwarded endpoints end, well or not.
 
     chat, completions       at `data: [DONE]`; or, where a server leaves that out, at the end of the body when the last
-                            choices had a finish reason
-    responses and others    after an event of a terminal type
+                            chunk of each choice had a finish reason
+    responses and others    after an event of a terminal type; in a Responses stream `error` is none yet, because
+                            `response.failed` follows it
 
 JSON escapes line ends and quotes, so neither can stand within a text: what begins a line is an event's own. All bytes
 here have LF for their line ends.
@@ -16,7 +17,7 @@ from typing import Any, Protocol
 import msgspec
 
 from lib import sse
-from lib.dialects.forward_tail import DONE, UNREADABLE, error_code_in, frames_in
+from lib.dialects.forward_tail import DONE, MAX_CODE, UNREADABLE, error_code_in, frames_in
 from lib.dialects.responses_object import error_code
 from lib.errors import GatewayError
 
@@ -35,7 +36,7 @@ class Wire(Protocol):
     def ends(self, piece: bytes) -> bool:
         """Whether the last of these whole events is the last of the stream."""
 
-    def closing(self, tail: bytes) -> bytes | None:
+    def closing(self, first: bytes, tail: bytes) -> bytes | None:
         """For a body that ended before `ends` said so: what is still missing; None if the answer is not whole."""
 
     def broken(self, error: GatewayError, first: bytes, tail: bytes) -> bytes:
@@ -56,20 +57,20 @@ class DoneWire:
         start = max(0, len(piece) - _MAX_DONE)  # nowhere else, because a search through all of it has its price
         return piece.find(DONE, start) >= 0 and _DONE_LINES.search(piece, start) is not None
 
-    def closing(self, tail: bytes) -> bytes | None:
+    def closing(self, first: bytes, tail: bytes) -> bytes | None:
         frames = frames_in(tail)
         if DONE in frames:
             return b""
-        for data in reversed(frames):
+        reasons: dict[int, str | None] = {}
+        for data in frames:
             try:
                 chunk = msgspec.json.decode(data, type=_Chunk)
             except UNREADABLE:
-                return None  # the tail begins within this event, or it is none of this API
+                continue  # the tail begins within this event, or it is none of this API
             if chunk.error is not None:
                 return sse.DONE
-            if chunk.choices:
-                return sse.DONE if any(choice.finish_reason for choice in chunk.choices) else None
-        return None
+            reasons.update((choice.index, choice.finish_reason) for choice in chunk.choices or ())
+        return sse.DONE if reasons and all(reasons.values()) else None
 
     def broken(self, error: GatewayError, first: bytes, tail: bytes) -> bytes:
         return sse.encode(msgspec.json.encode(error.envelope())) + sse.DONE
@@ -92,18 +93,23 @@ class TypedWire:
     """Streams whose events have types, one of which ends them: `good` or `bad`."""
 
     def __init__(self, good: frozenset[str], bad: frozenset[str], *, is_responses: bool = False) -> None:
-        self._good = good
         self._bad = bad
+        self._ends = good | (bad - {_ERROR} if is_responses else bad)
         self._is_responses = is_responses
 
     def ends(self, piece: bytes) -> bool:
-        kind = _last_kind(piece)
-        return kind in self._good or kind in self._bad
+        return _last_kind(piece) in self._ends
 
-    def closing(self, tail: bytes) -> bytes | None:
+    def closing(self, first: bytes, tail: bytes) -> bytes | None:
         # What follows a terminal event in the same read does not make its answer less whole.
-        kinds = (_kind(event + b"\n", 0, len(event) + 1) for event in tail.split(b"\n\n"))
-        return b"" if any(kind in self._good or kind in self._bad for kind in kinds) else None
+        kinds = _kinds(tail)
+        if not self._ends.isdisjoint(kinds):
+            return b""
+        if _ERROR not in kinds:
+            return None
+        told = _error_of(tail)
+        message = told.get("message")
+        return self._failed(first, tail, told.get("code"), message if isinstance(message, str) else "It failed.")
 
     def broken(self, error: GatewayError, first: bytes, tail: bytes) -> bytes:
         """`error`, its details nested (the SDKs raise on those) and flat (the schema's form). A Responses stream then
@@ -112,15 +118,8 @@ class TypedWire:
         event = {"type": "error", **{name: details[name] for name in ("code", "message", "param")}, "error": details}
         if not self._is_responses:
             return sse.encode(msgspec.json.encode(event), "error")
-        number = _next_number(tail)
-        end = sse.encode(msgspec.json.encode({**event, "sequence_number": number}), "error")
-        response = _response_of(first)
-        if response is None:
-            return end
-        reason = {"code": error_code(error.code, error.status), "message": error.message}
-        failed = {**response, "status": "failed", "error": reason}
-        last = {"type": "response.failed", "response": failed, "sequence_number": number + 1}
-        return end + sse.encode(msgspec.json.encode(last), "response.failed")
+        end = sse.encode(msgspec.json.encode({**event, "sequence_number": _next_number(tail)}), "error")
+        return end + self._failed(first, tail + end, error_code(error.code, error.status), error.message)
 
     def cut(self, first: bytes, tail: bytes) -> bytes | None:
         response = _response_of(first) if self._is_responses else None
@@ -134,20 +133,35 @@ class TypedWire:
 
     def error_code(self, tail: bytes) -> str | None:
         # The head of a long terminal event is not in the tail, but a failed answer is short.
-        return error_code_in(tail) if _last_kind(tail) in self._bad else None
+        if self._bad.isdisjoint(_kinds(tail)):
+            return None
+        code = _error_of(tail).get("code")
+        return code[:MAX_CODE] if isinstance(code, str) and code else error_code_in(tail)
+
+    def _failed(self, first: bytes, tail: bytes, code: Any, message: str) -> bytes:
+        """The terminal event of a Response that failed; nothing if the stream did not say what it is."""
+        response = _response_of(first)
+        if response is None:
+            return b""
+        reason = {"code": code if isinstance(code, str) else "server_error", "message": message}
+        failed = {**response, "status": "failed", "error": reason}
+        event = {"type": "response.failed", "response": failed, "sequence_number": _next_number(tail)}
+        return sse.encode(msgspec.json.encode(event), "response.failed")
 
 
+_ERROR = "error"
 CHAT: Wire = DoneWire()
 RESPONSES: Wire = TypedWire(
     frozenset({"response.completed", "response.incomplete"}),
-    frozenset({"response.failed", "error"}),
+    frozenset({"response.failed", _ERROR}),
     is_responses=True,
 )
-SPEECH: Wire = TypedWire(frozenset({"speech.audio.done"}), frozenset({"error"}))
-TRANSCRIPT: Wire = TypedWire(frozenset({"transcript.text.done"}), frozenset({"error"}))
+SPEECH: Wire = TypedWire(frozenset({"speech.audio.done"}), frozenset({_ERROR}))
+TRANSCRIPT: Wire = TypedWire(frozenset({"transcript.text.done"}), frozenset({_ERROR}))
 
 
 class _Choice(msgspec.Struct):
+    index: int = 0
     finish_reason: str | None = None
 
 
@@ -173,6 +187,10 @@ def _last_kind(piece: bytes) -> str:
     return ""
 
 
+def _kinds(tail: bytes) -> set[str]:
+    return {_kind(event + b"\n", 0, len(event) + 1) for event in tail.split(b"\n\n")}
+
+
 def _kind(events: bytes, start: int, end: int) -> str:
     """The type of the event that stands there; its name, if it has one, is taken for it."""
     found = _KIND.match(events, start, end)
@@ -184,6 +202,18 @@ def _kind(events: bytes, start: int, end: int) -> str:
         except UNREADABLE:
             return ""
     return ""
+
+
+def _error_of(tail: bytes) -> dict[str, Any]:
+    """The details of the last `error` event, which stand in an object of their own or beside the type."""
+    for data in reversed(frames_in(tail)):
+        try:
+            event = msgspec.json.decode(data)
+        except UNREADABLE:
+            continue
+        if isinstance(event, dict) and event.get("type") == _ERROR:
+            return event["error"] if isinstance(event.get("error"), dict) else event
+    return {}
 
 
 def _next_number(tail: bytes) -> int:

@@ -8,7 +8,7 @@ items of types that are not listed here: replayed items exceed any list.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lib.canonical.request import Item
@@ -33,15 +33,15 @@ _OUTPUTS = {
 """Item types that answer a call, with the words for the call in messages."""
 
 
-def parse_input(value: str | list[Any], asked: dict[str, str]) -> list[Item]:
-    """The canonical items of `input`. Raises InvalidRequest, which names the item.
+def parse_input(value: str | list[Any], asked: dict[str, str], past: Sequence[Item] = ()) -> list[Item]:
+    """The canonical items of `input`. `past`: canonical items before them. Raises InvalidRequest, which names the item.
 
     References to reasoning are left out and noted in `asked`: clients send them with every step of a tool loop, and
     the answer is merely a little poorer without.
     """
     if type(value) is str and value:
         return [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": value}]}]
-    calls: set[str] = set()
+    calls = {item["call_id"] for item in past if _is_call(item)}
     items = []
     for index, item in enumerate(value):
         if _is_thought(item):
@@ -61,6 +61,10 @@ def _is_thought(item: Any) -> bool:
         return False
     found = item.get("id")
     return type(found) is str and found.startswith("rs_")
+
+
+def _is_call(item: Item) -> bool:
+    return isinstance(item.get("call_id"), str) and not item["type"].endswith("_output")
 
 
 def _item(item: Any, param: str, calls: set[str]) -> Item:

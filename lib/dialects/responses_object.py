@@ -13,6 +13,8 @@ from typing import Any
 from lib.canonical.request import CanonicalRequest, Item, Tool
 
 _FROM_CALLER = frozenset({"user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prompt"})
+_UPSTREAMS = frozenset({"id", "created_at", "model"})
+"""Members that the upstream knows better."""
 _NOT_PUBLIC = frozenset({"headers", "end_turn"})
 _PREFIXES = {
     "message": "msg",
@@ -70,9 +72,9 @@ def error_code(code: Any, status: int | None = None) -> str:
 
 
 class ResponseObject:
-    """Makes the Response objects of one answer."""
+    """Makes the Response objects of one answer. kept: the gateway keeps it, under an id of its own."""
 
-    def __init__(self, request: CanonicalRequest, *, response_id: str, now: float) -> None:
+    def __init__(self, request: CanonicalRequest, *, response_id: str, now: float, kept: bool = False) -> None:
         self._suffix = response_id
         self._sent = request.body
         self._constant = {
@@ -81,13 +83,15 @@ class ResponseObject:
             "created_at": int(now),
             "model": request.model or "auto",
             **_echo(request),
+            "store": kept,
         }
+        self._upstreams = _UPSTREAMS - {"id"} if kept else _UPSTREAMS
 
     def complete(self, response: Mapping[str, Any], status: str) -> dict[str, Any]:
         """A whole Response made of the upstream's `response`; `status` is the one that its event implies."""
         found = dict(self._constant)
         for name, value in response.items():
-            if value is not None and (name not in found or name in ("id", "created_at", "model")):
+            if value is not None and (name not in found or name in self._upstreams):
                 found[name] = value
         for name in _FROM_CALLER | _NOT_PUBLIC:
             if name not in self._constant:
@@ -168,10 +172,9 @@ def _echo(request: CanonicalRequest) -> dict[str, Any]:
         "max_tool_calls": sent.get("max_tool_calls"),
         "metadata": _given(sent, "metadata"),
         "parallel_tool_calls": sent.get("parallel_tool_calls") is not False,
-        "previous_response_id": None,
+        "previous_response_id": sent.get("previous_response_id"),
         "prompt_cache_key": sent.get("prompt_cache_key"),
         "safety_identifier": sent.get("safety_identifier"),
-        "store": False,
         "tool_choice": request.tool_choice or "auto",
         "tools": [_tool(tool) for tool in request.tools],
         "truncation": sent.get("truncation") or "disabled",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lib.canonical.request import CanonicalRequest
+from lib.canonical.request import CanonicalRequest, Item
 from lib.dialects.affinity import affinity_of
 from lib.dialects.fields import (
     Check,
@@ -96,11 +96,12 @@ FIELDS: Table = table(
 `include_obfuscation`."""
 
 
-def parse(body: Mapping[str, Any]) -> CanonicalRequest:
-    """Raises InvalidRequest, which names the field and says what to send."""
+def parse(body: Mapping[str, Any], past: Sequence[Item] = ()) -> CanonicalRequest:
+    """`past`: canonical items that stand before the body's own. Raises InvalidRequest, which names the field and says
+    what to send."""
     fields = read(FIELDS, body)
     values = fields.values
-    items = parse_input(values["input"], fields.asked)
+    items = [*past, *parse_input(values["input"], fields.asked, past)]
     tools = parse_tools(values.get("tools", []))
     choice = values.get("tool_choice")
     if choice is not None:

@@ -71,12 +71,14 @@ _OBFUSCATION = re.compile(rb',"obfuscation":"[^"\\]*"')
 
 
 class ResponsesRenderer:
-    """One answer. Exactly one terminal event leaves, and nothing after it."""
+    """One answer. Exactly one terminal event leaves, and nothing after it. kept: the gateway keeps the answer."""
 
     keep_alive = sse.KEEP_ALIVE
 
-    def __init__(self, request: CanonicalRequest, *, response_id: str, now: float) -> None:
-        self._object = ResponseObject(request, response_id=response_id, now=now)
+    def __init__(self, request: CanonicalRequest, *, response_id: str, now: float, kept: bool = False) -> None:
+        self.answer: dict[str, Any] | None = None
+        """The whole Response, once it has come to a good end."""
+        self._object = ResponseObject(request, response_id=response_id, now=now, kept=kept)
         options = request.body.get("stream_options") or {}
         self._plain = options.get("include_obfuscation") is False
         self._number = 0
@@ -141,7 +143,10 @@ class ResponsesRenderer:
     def body(self, response: Mapping[str, Any]) -> dict[str, Any]:
         """The whole Response."""
         status = response.get("status")
-        return self._object.complete(response, status if status in ("incomplete", "failed") else "completed")
+        whole = self._object.complete(response, status if status in ("incomplete", "failed") else "completed")
+        if whole["status"] != "failed":
+            self.answer = whole
+        return whole
 
     def _lifecycle(self, kind: str, fields: Mapping[str, Any]) -> bytes:
         response = fields.get("response")
@@ -161,6 +166,8 @@ class ResponsesRenderer:
                 known = {**known, "output": [self._items[index] for index in sorted(self._items)]}
             known = {**known, "output": self._ids.identified(known["output"])}
         whole = self._object.complete(known, _STATUS[kind])
+        if kind in COMPLETED:
+            self.answer = whole
         return begin + self._send(kind, {**fields, "type": kind, "response": whole})
 
     def _begin(self, response: Mapping[str, Any], *, preamble: bool = False) -> bytes:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from lib.settings import accounts, upstreams, values
+from lib.settings import accounts, state, upstreams, values
 from lib.settings.accounts import AccountConfig
 from lib.settings.reading import Reading
 from lib.settings.sources import FILE_ACCOUNTS, ConfigFile
@@ -79,6 +79,11 @@ class Settings(BaseSettings):
     """(bucket, prefix)"""
     image_url_life_s: Seconds = 3600.0
     read_urls: Annotated[bool, values.switch] = False
+
+    state_url: Annotated[SecretStr | None, state.state_url] = None
+    """The shared store; None: memory."""
+    responses_life_s: Annotated[float, values.life] = 30 * 86_400.0
+    """How long the shared store keeps a response; 0: none is kept."""
 
     default_model: Annotated[str | None, values.name] = None
     model_map: ModelMap = ()

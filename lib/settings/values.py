@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 SHORTEST_PREFIX = 8
 LONGEST_WAIT_S = 86_400.0
+LONGEST_LIFE_S = 365 * 86_400.0
 
 _SPACE = " \t\r\n\v\f\u00a0\u200b\ufeff"
 _QUOTES = "\"'`\u2018\u2019\u201c\u201d"
@@ -160,6 +161,15 @@ def seconds(value: object, note: Note) -> float | None:
 
 def pause(value: object, note: Note) -> float | None:
     """A duration that may be zero, of at most a day."""
+    return _duration(value, note, LONGEST_WAIT_S)
+
+
+def life(value: object, note: Note) -> float | None:
+    """How long something is kept, at most a year; zero: not at all."""
+    return _duration(value, note, LONGEST_LIFE_S)
+
+
+def _duration(value: object, note: Note, longest_s: float) -> float | None:
     bare = text(value, note)
     if not bare:
         return None
@@ -167,8 +177,8 @@ def pause(value: object, note: Note) -> float | None:
         duration = float(bare)
     except ValueError:
         raise Unusable("must be a number of seconds") from None
-    if not math.isfinite(duration) or not 0 <= duration <= LONGEST_WAIT_S:
-        raise Unusable(f"must be from 0 to {LONGEST_WAIT_S:.0f} seconds")
+    if not math.isfinite(duration) or not 0 <= duration <= longest_s:
+        raise Unusable(f"must be from 0 to {longest_s:.0f} seconds")
     return duration
 
 

@@ -137,7 +137,7 @@ class Authenticator:
         credential, is_bearer = _credential(headers)
         digest = hashlib.sha256(credential)
         if self._is_local(digest.digest()):
-            return Caller(key=digest.hexdigest()[:8])
+            return Caller(key=digest.hexdigest()[:8], identity=digest.digest())
         for prefix in self._prefixes:
             if hmac.compare_digest(credential[: len(prefix)], prefix):
                 return self._passthrough(credential[len(prefix) :])
@@ -172,7 +172,8 @@ class Authenticator:
         expected = signing.sign(self._pairs.get(key_id, self._decoy), message)
         if not hmac.compare_digest(expected, claim.credential.mac):
             raise AuthenticationError(_BAD_SIGNATURE)
-        return Caller(key=hashlib.sha256(key_id.encode()).hexdigest()[:8])
+        identity = hashlib.sha256(b"pair\0" + key_id.encode()).digest()  # no key holds a zero byte
+        return Caller(key=hashlib.sha256(key_id.encode()).hexdigest()[:8], identity=identity)
 
     def _is_local(self, digest: bytes) -> bool:
         found = False
@@ -189,6 +190,7 @@ class Authenticator:
             key=hashlib.sha256(token).hexdigest()[:8],
             token=token.decode("ascii"),
             account_id=account_id.decode("ascii") if comma else None,
+            identity=hashlib.sha256(b"token\0" + token).digest(),
         )
 
 

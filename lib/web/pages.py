@@ -1,17 +1,16 @@
-"""Pages for people: the landing page, and the documentation, which is all that FastAPI is imported for."""
+"""Pages for people: the landing page, and the documentation. Nothing on them comes from the settings."""
 
 from __future__ import annotations
 
 import binascii
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
-from lib.web.asgi import Receive, Scope, Send, send_whole
+import msgspec
+
+from lib.web.asgi import Headers, Receive, Scope, Send, send_whole
 from lib.web.paths import Endpoint
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
 
 _STYLE = "body{font:1em/1.5 system-ui,sans-serif;max-width:38em;margin:4em auto;padding:0 1em}"
 _LANDING = f"""<!doctype html>
@@ -32,79 +31,59 @@ _LANDING = f"""<!doctype html>
 """.encode()
 
 
+_DOCS = Path(__file__).with_name("docs")
+
+
 async def landing(scope: Scope, receive: Receive, send: Send) -> None:
     """GET /: says what this is, and nothing about how it is set up."""
-    digest = binascii.b2a_base64(hashlib.sha256(_STYLE.encode()).digest(), newline=False).decode()
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    headers = [
+    await send_whole(send, 200, _LANDING, _page_headers(f"style-src {_hash(_STYLE)}"))
+
+
+class Documentation:
+    """GET /docs and /openapi.json, made from the same table that requests are dispatched by.
+
+    The page and the document are each made with the first request for them: few processes ever show them.
+    """
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self._endpoints = endpoints
+        self._document = b""
+        self._page = b""
+        self._page_headers: Headers = []
+
+    async def page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """GET /docs: one page with all that it needs in it. It asks this gateway alone, for the document and, when
+        somebody tries an endpoint out, for that."""
+        if not self._page:
+            self._page, self._page_headers = _page()
+        await send_whole(send, 200, self._page, self._page_headers)
+
+    async def document(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """GET /openapi.json"""
+        if not self._document:
+            from lib.web.openapi import document
+
+            self._document = msgspec.json.encode(document(self._endpoints))
+        await send_whole(send, 200, self._document, [(b"content-type", b"application/json")])
+
+
+def _page() -> tuple[bytes, Headers]:
+    html, style, script = ((_DOCS / f"page.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
+    policy = f"style-src {_hash(style)}; script-src {_hash(script)}; connect-src 'self'; img-src data:; media-src blob:"
+    return html.replace("/*style*/", style).replace("/*script*/", script).encode(), _page_headers(policy)
+
+
+def _page_headers(allowed: str) -> Headers:
+    policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    return [
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-security-policy", policy.encode()),
         (b"x-content-type-options", b"nosniff"),
         (b"referrer-policy", b"no-referrer"),
     ]
-    await send_whole(send, 200, _LANDING, headers)
 
 
-class Documentation:
-    """GET /docs and /openapi.json, made by FastAPI from the same table that requests are dispatched by.
-
-    FastAPI takes longer to import than the rest of the gateway together; few processes ever show this page.
-    """
-
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
-        self._endpoints = endpoints
-        self._app: FastAPI | None = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._app is None:
-            self._app = _documented(self._endpoints)
-        path = "/" + scope["path"].strip("/")  # FastAPI would redirect, to an address made from the Host header
-        await self._app({**scope, "path": path}, receive, send)
-
-
-def _documented(endpoints: Sequence[Endpoint]) -> FastAPI:
-    from fastapi import Depends, FastAPI
-    from fastapi.security import HTTPBearer
-
-    app = FastAPI(
-        title="chat2api",
-        version="1",
-        description="A gateway that speaks the OpenAI API. Requests and answers are those of OpenAI's own reference.",
-        redoc_url=None,
-        redirect_slashes=False,
-        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
-    )
-    key = Depends(HTTPBearer(scheme_name="gateway key"))
-    for endpoint in endpoints:
-        for method in endpoint.methods:
-            app.add_api_route(
-                endpoint.path,
-                _described,
-                methods=[method],
-                summary=endpoint.summary,
-                dependencies=[key] if endpoint.needs_key else [],
-                openapi_extra=_extra(endpoint, method),
-                operation_id=_operation_id(endpoint, method),
-            )
-    return app
-
-
-async def _described() -> dict[str, Any]:
-    """Stands in the document for an endpoint that the gate answers itself; requests never come here."""
-    raise NotImplementedError
-
-
-def _operation_id(endpoint: Endpoint, method: str) -> str:
-    """`get_v1_models_id`"""
-    return method.lower() + endpoint.path.replace("/", "_").replace("{id}", "id")
-
-
-def _extra(endpoint: Endpoint, method: str) -> dict[str, Any]:
-    extra: dict[str, Any] = {"description": ""}  # instead of the docstring of the stand-in
-    if method == "POST":
-        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
-    if endpoint.path.endswith("{id}"):
-        extra["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
-    return extra
+def _hash(content: str) -> str:
+    """What a content security policy calls this very content by."""
+    digest = hashlib.sha256(content.encode()).digest()
+    return f"'sha256-{binascii.b2a_base64(digest, newline=False).decode()}'"

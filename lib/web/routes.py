@@ -142,8 +142,10 @@ class Api:
         return [
             *endpoints,
             Endpoint("/", {"GET": landing}, "Landing page", needs_key=False, shown=False),
-            Endpoint("/docs", {"GET": documentation}, "Documentation", needs_key=False, shown=False),
-            Endpoint("/openapi.json", {"GET": documentation}, "OpenAPI document", needs_key=False, shown=False),
+            Endpoint("/docs", {"GET": documentation.page}, "Documentation", needs_key=False, shown=False),
+            Endpoint(
+                "/openapi.json", {"GET": documentation.document}, "OpenAPI document", needs_key=False, shown=False
+            ),
         ]
 
     async def chat_completions(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from lib.accounts.account import Account
-from lib.accounts.pool import DEFAULT_COOLDOWN_S, LONGEST_COOLDOWN_S, AccountPool, family_of_model
+from lib.accounts.member import LONGEST_COOLDOWN_S
+from lib.accounts.pool import DEFAULT_COOLDOWN_S, AccountPool
+from lib.accounts.usage import family_of_model
 from lib.errors import PoolExhausted, UpstreamError, Verdict
 from lib.settings import AccountConfig
 from lib.types import Credentials, Lease, Outcome, Window

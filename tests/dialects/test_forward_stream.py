@@ -105,7 +105,7 @@ def test_whole_reads_pass_as_the_same_object() -> None:
     assert watch().feed(piece) is piece
 
 
-@pytest.mark.parametrize("kind", ["response.completed", "response.incomplete", "response.failed", "error"])
+@pytest.mark.parametrize("kind", ["response.completed", "response.incomplete", "response.failed"])
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("after", [b"", b": ping\n\n", b"\n\n"])
 def test_terminal_events_are_known_with_and_without_a_name(kind: str, named: bool, after: bytes) -> None:
@@ -218,6 +218,49 @@ def test_a_stream_of_sound_that_breaks_ends_with_an_error_event() -> None:
     watched.feed(sse.encode(b'{"type":"transcript.text.done","text":"a","usage":{"input_tokens":2,"output_tokens":3}}'))
     assert watched.ended
     assert watched.usage() == (2, 3)
+
+
+ERROR = event("error", 7, code="server_error", message="It broke.", param=None)
+
+
+def test_an_error_in_a_response_waits_for_the_event_that_fails_it() -> None:
+    watched = watch(RESPONSES)
+    watched.feed(CREATED + ERROR)
+    assert not watched.ended
+
+    failed = event("response.failed", 8, response={"id": "resp_1", "error": {"code": "server_error"}})
+    assert watched.feed(failed) == failed
+    assert watched.ended and watched.error_code() == "server_error"
+
+
+@pytest.mark.parametrize("broken", [True, False])
+@pytest.mark.parametrize("error", [ERROR, event("error", 7, error={"code": "server_error", "message": "It broke."})])
+@pytest.mark.parametrize("after", [b"", sse.DONE])
+def test_a_response_whose_last_word_is_an_error_fails_as_a_whole(broken: bool, error: bytes, after: bytes) -> None:
+    watched = watch(RESPONSES)
+    watched.feed(CREATED + error + after)
+
+    (failed,) = last_events(watched.fail(BROKEN) if broken else watched.finish())
+
+    assert (failed["type"], failed["sequence_number"]) == ("response.failed", 8)
+    assert failed["response"]["error"] == {"code": "server_error", "message": "It broke."}
+    assert (watched.error_code(), watched.is_broken) == ("server_error", False)
+
+
+def test_a_chat_that_breaks_behind_its_finish_reasons_is_whole() -> None:
+    watched = watch()
+    watched.feed(chunk("Hi") + chunk(None, "stop"))
+
+    assert (watched.fail(BROKEN), watched.is_broken) == (sse.DONE, False)
+
+
+def test_a_chat_with_an_unfinished_choice_is_not_whole() -> None:
+    other = b'data: {"object":"chat.completion.chunk","choices":[{"index":1,"delta":{"content":"a"}}]}\n\n'
+    watched = watch()
+    watched.feed(chunk("Hi") + other + chunk(None, "stop"))
+
+    assert last_events(watched.fail(BROKEN)) == [BROKEN.envelope()]
+    assert watched.is_broken
 
 
 def test_a_failure_that_the_upstream_told_is_known_by_its_code() -> None:

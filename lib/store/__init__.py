@@ -1,0 +1,1 @@
+"""Where cooldowns, rotated tokens and responses survive between instances: `lib.types.Store`, several times."""

@@ -1,0 +1,169 @@
+"""A store that never fails its users: while the shared one is down, slow or full, it is a memory of its own.
+
+After a failure the shared store is left alone for a while; then one operation tries it again, and what was written in
+the meantime is handed over first. One log line for each change: `store.down` and `store.up`.
+
+While it is down, each instance is alone: a swap is decided by what this one knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+from lib.errors import StoreError
+from lib.store.memory import MemoryStore
+from lib.types import MAX_STORED_BYTES, Clock, Store
+
+T = TypeVar("T")
+
+SHORTEST_LIFE_S = 60.0
+"""What is over sooner is not handed over: it helps little, and it may be a lock that nobody holds any more."""
+
+_PREPARE_S = 10.0
+_LOG = logging.getLogger("chat2api.store")
+
+
+class Remote(Store, Protocol):
+    """A store behind a network."""
+
+    name: str
+    """For the log."""
+    limit_s: float
+    """How long one operation may take."""
+
+    async def prepare(self) -> None:
+        """What takes longer than an operation and is needed once: imports, above all. Raises StoreError."""
+
+
+class ResilientStore:
+    """`lib.types.Store` that raises nothing. pause_s: how long a store that failed is left alone.
+
+    A value beyond MAX_STORED_BYTES is not kept: the log says so, and a swap says that it did not happen.
+    """
+
+    def __init__(self, remote: Remote, *, pause_s: float = 10.0, now: Clock = time.monotonic) -> None:
+        self.durable = remote.durable
+        """What the shared store promises, up or down."""
+        self._remote = remote
+        self._pause_s = pause_s
+        self._now = now
+        self._is_prepared = False
+        self._down_since: float | None = None
+        self._retry_at = 0.0
+        self._memory = MemoryStore(now=now)
+        """What was written while the store was down and is still to be handed over."""
+        self._forgotten: dict[str, bytes | None] = {}
+        """Keys that were deleted meanwhile, with the value that they were to have."""
+
+    async def get(self, keys: Sequence[str]) -> dict[str, bytes]:
+        try:
+            return await self._ask(lambda remote: remote.get(keys))
+        except StoreError:
+            return await self._memory.get(keys)
+
+    async def put(self, key: str, value: bytes, *, life_s: float) -> None:
+        if _is_too_large(value):
+            return
+        try:
+            await self._ask(lambda remote: remote.put(key, value, life_s=life_s))
+        except StoreError:
+            self._forgotten.pop(key, None)
+            await self._memory.put(key, value, life_s=life_s)
+
+    async def swap(self, key: str, old: bytes | None, new: bytes, *, life_s: float) -> bool:
+        if _is_too_large(new):
+            return False
+        try:
+            return await self._ask(lambda remote: remote.swap(key, old, new, life_s=life_s))
+        except StoreError:
+            # What the shared store held cannot be known: only what was written since counts against the swap.
+            known = (await self._memory.get([key])).get(key)
+            if known is not None and known != old:
+                return False
+            self._forgotten.pop(key, None)
+            await self._memory.put(key, new, life_s=life_s)
+            return True
+
+    async def delete(self, key: str, *, old: bytes | None = None) -> None:
+        try:
+            await self._ask(lambda remote: remote.delete(key, old=old))
+        except StoreError:
+            await self._memory.delete(key, old=old)
+            self._forgotten[key] = old
+
+    async def aclose(self) -> None:
+        await self._remote.aclose()
+
+    async def _ask(self, operation: Callable[[Remote], Awaitable[T]]) -> T:
+        """Raises StoreError while the store is down, and when that turns out."""
+        is_trial = self._down_since is not None
+        if is_trial:
+            if self._now() < self._retry_at:
+                raise StoreError("down")
+            self._retry_at = self._now() + self._pause_s  # others do not wait for the outcome
+        try:
+            await self._prepare()
+            async with asyncio.timeout(self._remote.limit_s):
+                await self._hand_over()
+            async with asyncio.timeout(self._remote.limit_s):
+                result = await operation(self._remote)
+        except TimeoutError as error:
+            self._down("timeout")
+            raise StoreError("timeout") from error
+        except StoreError as error:
+            self._down(str(error))
+            raise
+        if is_trial:  # an operation that began before the failure proves nothing
+            self._up()
+        return result
+
+    async def _prepare(self) -> None:
+        if not self._is_prepared:
+            async with asyncio.timeout(_PREPARE_S):
+                await self._remote.prepare()
+            self._is_prepared = True
+
+    async def _hand_over(self) -> None:
+        """What was written while the store was down. Each entry leaves the memory for the time of its own way, so that
+        it goes once; one that did not arrive comes back, unless there is a newer one."""
+        while self._forgotten:
+            key, old = self._forgotten.popitem()
+            try:
+                await self._remote.delete(key, old=old)
+            except BaseException:
+                if not await self._memory.get([key]):
+                    self._forgotten.setdefault(key, old)
+                raise
+        while self._memory:
+            key, value, life_s = self._memory.pop()
+            if life_s < SHORTEST_LIFE_S:
+                continue
+            try:
+                await self._remote.put(key, value, life_s=life_s)
+            except BaseException:
+                if key not in self._forgotten:
+                    await self._memory.swap(key, None, value, life_s=life_s)
+                raise
+
+    def _down(self, reason: str) -> None:
+        self._retry_at = self._now() + self._pause_s
+        if self._down_since is None:
+            self._down_since = self._now()
+            _LOG.warning("store.down", extra={"fields": {"store": self._remote.name, "reason": reason}})
+
+    def _up(self) -> None:
+        if self._down_since is not None:
+            down_s = round(self._now() - self._down_since, 3)
+            self._down_since = None
+            _LOG.info("store.up", extra={"fields": {"store": self._remote.name, "down_s": down_s}})
+
+
+def _is_too_large(value: bytes) -> bool:
+    if len(value) <= MAX_STORED_BYTES:
+        return False
+    _LOG.warning("store.too_large", extra={"fields": {"bytes": len(value), "max_bytes": MAX_STORED_BYTES}})
+    return True

@@ -1,0 +1,168 @@
+"""What each endpoint takes and answers: rows that the document is filled in with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lib.web import openapi_examples as examples
+from lib.web.openapi_answers import Schema, ref
+from lib.web.openapi_examples import Examples
+
+JSON, FORM, EVENTS = "application/json", "multipart/form-data", "text/event-stream"
+_BYTES: Schema = {"type": "string", "format": "binary"}
+_TEXT: Schema = {"type": "string"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer of server-sent events: the schema of one event's data, and what a stream looks like."""
+
+    event: str
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One endpoint with one method."""
+
+    group: str
+    answer: str | None
+    """The schema of the JSON answer; None if there is none."""
+    requests: Mapping[str, tuple[str, Examples]] = field(default_factory=dict)
+    """Content type → schema and examples."""
+    stream: Stream | None = None
+    others: Mapping[str, Schema] = field(default_factory=dict)
+    """Content type → schema of further answers."""
+    headers: tuple[str, ...] = ()
+    """Names of the response headers beside those that all answers have."""
+    strict: bool = False
+    """Whether `x-gateway-strict` has an effect."""
+
+    def members(self) -> dict[str, Any]:
+        """The operation's members in the document, but for its errors."""
+        found: dict[str, Any] = {"tags": [self.group]}
+        if self.strict:
+            found["parameters"] = [{"$ref": "#/components/parameters/strict"}]
+        if self.requests:
+            content = {kind: _request(*request) for kind, request in self.requests.items()}
+            found["requestBody"] = {"required": True, "content": content}
+        return found
+
+    def answers(self) -> dict[str, Any]:
+        """Content type → what stands in a good answer."""
+        content: dict[str, Any] = {}
+        if self.answer is not None:
+            content[JSON] = {"schema": ref(self.answer)}
+        content |= {kind: {"schema": schema} for kind, schema in self.others.items()}
+        if self.stream is not None:
+            schema = {**_TEXT, "description": f"Each event's data is a `{self.stream.event}`."}
+            content[EVENTS] = {"schema": schema, "example": self.stream.example, "x-event": ref(self.stream.event)}
+        return content
+
+
+def _request(schema: str, given: Examples) -> dict[str, Any]:
+    named = {title.lower().replace(" ", "-").replace(",", ""): (title, body) for title, body in given.items()}
+    return {
+        "schema": ref(schema),
+        "examples": {name: {"summary": title, "value": body} for name, (title, body) in named.items()},
+    }
+
+
+_IGNORED = ("x-gateway-ignored",)
+_SOUNDS = {f"audio/{kind}": _BYTES for kind in ("wav", "pcm", "mpeg", "opus", "aac", "flac")}
+
+OPERATIONS: Mapping[tuple[str, str], Operation] = {
+    ("POST", "/v1/chat/completions"): Operation(
+        "Conversations",
+        "ChatCompletion",
+        {JSON: ("ChatRequest", examples.CHAT)},
+        Stream("ChatCompletionChunk", examples.CHAT_STREAM),
+        headers=_IGNORED,
+        strict=True,
+    ),
+    ("POST", "/v1/responses"): Operation(
+        "Conversations",
+        "Response",
+        {JSON: ("ResponsesRequest", examples.RESPONSES)},
+        Stream("ResponseEvent", examples.RESPONSES_STREAM),
+        headers=_IGNORED,
+        strict=True,
+    ),
+    ("POST", "/v1/messages"): Operation(
+        "Conversations",
+        "Message",
+        {JSON: ("MessagesRequest", examples.MESSAGES)},
+        Stream("MessageEvent", examples.MESSAGES_STREAM),
+        headers=(*_IGNORED, "x-gateway-estimated"),
+        strict=True,
+    ),
+    ("POST", "/v1/messages/count_tokens"): Operation(
+        "Conversations",
+        "TokenCount",
+        {JSON: ("CountTokensRequest", examples.COUNT_TOKENS)},
+        headers=("x-gateway-estimated",),
+    ),
+    ("POST", "/v1/completions"): Operation(
+        "Conversations",
+        "Completion",
+        {JSON: ("CompletionsRequest", examples.COMPLETIONS)},
+        Stream("Completion", examples.COMPLETIONS_STREAM),
+        headers=_IGNORED,
+    ),
+    ("POST", "/v1/images/generations"): Operation(
+        "Pictures",
+        "Images",
+        {JSON: ("ImageRequest", examples.IMAGE)},
+        Stream("ImageEvent", examples.IMAGE_STREAM),
+        headers=_IGNORED,
+        strict=True,
+    ),
+    ("POST", "/v1/images/edits"): Operation(
+        "Pictures",
+        "Images",
+        {JSON: ("ImageEditRequest", examples.IMAGE_EDIT), FORM: ("ImageEditForm", examples.IMAGE_EDIT)},
+        Stream("ImageEvent", examples.IMAGE_EDIT_STREAM),
+        headers=_IGNORED,
+        strict=True,
+    ),
+    ("POST", "/v1/audio/speech"): Operation(
+        "Sound",
+        None,
+        {JSON: ("SpeechRequest", examples.SPEECH)},
+        Stream("SpeechEvent", examples.SPEECH_STREAM),
+        _SOUNDS,
+        headers=_IGNORED,
+    ),
+    ("POST", "/v1/audio/transcriptions"): Operation(
+        "Sound",
+        "Transcript",
+        {FORM: ("TranscriptionsForm", examples.TRANSCRIPTION)},
+        Stream("TranscriptEvent", examples.TRANSCRIPT_STREAM),
+        {"text/plain": _TEXT, "text/vtt": _TEXT},
+        headers=_IGNORED,
+    ),
+    ("POST", "/v1/audio/translations"): Operation(
+        "Sound",
+        "Transcript",
+        {FORM: ("TranslationsForm", examples.TRANSLATION)},
+        None,
+        {"text/plain": _TEXT, "text/vtt": _TEXT},
+        headers=_IGNORED,
+    ),
+    ("POST", "/v1/embeddings"): Operation(
+        "Texts", "Embeddings", {JSON: ("EmbeddingsRequest", examples.EMBEDDINGS)}, headers=_IGNORED
+    ),
+    ("POST", "/v1/moderations"): Operation(
+        "Texts", "Moderations", {JSON: ("ModerationsRequest", examples.MODERATIONS)}, headers=_IGNORED
+    ),
+    ("GET", "/v1/models"): Operation("Models", "ModelList"),
+    ("GET", "/v1/models/{id}"): Operation("Models", "Model"),
+    ("GET", "/v1/accTokens"): Operation("Accounts", "AccountCount"),
+    ("GET", "/v1/dashboard/billing/subscription"): Operation("Accounts", "Subscription"),
+    ("GET", "/v1/dashboard/billing/usage"): Operation("Accounts", "Usage"),
+    ("GET", "/ping"): Operation("Health", "Pong"),
+    ("GET", "/healthz"): Operation("Health", "Health"),
+}
+"""By method and path. An endpoint that is not among them is documented by its summary alone."""
