@@ -40,7 +40,7 @@ class Budget:
 
     max_accounts: int = 3
     total_s: float = 120.0
-    """No attempt begins after this."""
+    """No attempt begins after this, and none goes on that has brought no output until then."""
     first_byte_s: float = 60.0
     """How long one attempt may wait for the upstream's status line."""
 
@@ -87,7 +87,10 @@ class Failover:
                     if batch and batch[-1].type in COMPLETED:
                         # The sandbox may freeze once the last bytes have left: nothing may remain to be done then.
                         await attempt.report(None)
-                    yield batch if attempt.committed else attempt.admit(batch)
+                    if not attempt.committed:
+                        batch = attempt.admit(batch)
+                        self._check_time(state, attempt)
+                    yield batch
                 return
             except UpstreamError as error:
                 await attempt.report(error)
@@ -127,6 +130,16 @@ class Failover:
                 self._settle(state, lease, error)
             else:
                 return result, functools.partial(_report, route, lease)
+
+    def _check_time(self, state: _State, attempt: _Attempt) -> None:
+        """Ends an attempt that only ever says that it lives: silence has a limit of its own, keep-alives have this."""
+        if not attempt.committed and self._now() >= state.deadline:
+            raise UpstreamError(
+                "The upstream kept the connection alive and sent no output in the time for one request.",
+                verdict=Verdict.SERVICE,
+                status=504,
+                code="upstream_timeout",
+            )
 
     async def _lease(self, state: _State, route: Route) -> Lease:
         error = state.last_error

@@ -16,7 +16,6 @@ from lib.canonical.events import COMPLETED
 from lib.canonical.request import CanonicalRequest
 from lib.deadline import TimedEvents, in_time
 from lib.failover import Failover
-from lib.hosted_pictures import HostedPictures
 from lib.ignored import ignored
 from lib.relay_stream import RelayStream, note_usage
 from lib.routing import Router
@@ -150,6 +149,8 @@ class Relay:
         if trace.deadline_at is not None and request.stream:
             events = TimedEvents(events, trace, self._now)
         if self._host is not None and dialect.name in _SHOW_TEXT and _may_draw(request):
+            from lib.hosted_pictures import HostedPictures
+
             events = HostedPictures(events, self._host)
         if request.stream:
             stream = RelayStream(events, renderer, trace, self._now, None if turn is None else turn.keep)

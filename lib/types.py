@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lib.canonical.events import Event
-from lib.canonical.images import ImagesRequest, ImagesResult, PartialImage
 from lib.canonical.request import CanonicalRequest
 from lib.errors import GatewayError, UpstreamError
+
+if TYPE_CHECKING:
+    from lib.canonical.images import ImagesRequest, ImagesResult, PartialImage
 
 Clock = Callable[[], float]
 """Epoch seconds; `time.time` in production."""

@@ -164,6 +164,21 @@ def test_no_attempt_begins_after_the_budget() -> None:
     assert upstream.requests[0][2] == 40
 
 
+def test_an_answer_of_nothing_but_signs_of_life_ends_with_the_budget() -> None:
+    clock = iter([0.0, 0.0, 20.0, 39.0, 40.0, 41.0])  # start, first attempt, three signs of life, after it
+    upstream = ScriptedUpstream([[CREATED], [], [], [ADDED]], good())
+    batches, error, credentials, _ = run(upstream, budget=Budget(total_s=40), now=lambda: next(clock))
+    assert error is not None and (error.status, error.code, error.should_retry) == (504, "upstream_timeout", True)
+    assert batches == [[], []] and upstream.answers[0].closed
+    assert credentials.verdicts == [("a1", Verdict.SERVICE)]
+
+
+def test_an_answer_that_has_begun_is_not_bound_by_the_budget() -> None:
+    clock = iter([0.0, 0.0])
+    upstream = ScriptedUpstream([[ADDED, delta("Hi")], [], [delta("!")], [completed()]])
+    assert run(upstream, now=lambda: next(clock))[1] is None
+
+
 def test_the_account_is_reported_before_the_last_events_leave() -> None:
     window = Window("codex", 42.0, 300, 1.0)
     upstream = ScriptedUpstream([[CREATED, ADDED], [completed()]], windows=[window])

@@ -16,7 +16,7 @@ from lib.failover import Budget, Failover
 from lib.relay import Relay
 from lib.relay_stream import RelayStream
 from lib.routing import Router
-from lib.types import Caller, Reply, Trace
+from lib.types import Caller, Dialect, Reply, Trace
 from tests.fakes.scripted import (
     ADDED,
     CREATED,
@@ -84,12 +84,40 @@ class SlowAnswer(ScriptedAnswer):
             yield batch
 
 
-def relay_over(upstream: ScriptedUpstream, *, accounts: int = 2, commit_wait_s: float = 5) -> Relay:
+class PlainTurn:
+    """Keeps what was rendered, and when: before or after the stream's end was seen."""
+
+    def __init__(self, seen: list[str]) -> None:
+        self.dialect = PlainDialect()
+        self._seen = seen
+
+    async def keep(self) -> None:
+        self._seen.append("kept")
+
+
+class PlainHistory:
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    async def begin(self, dialect: Dialect, body: Mapping[str, Any], caller: Caller) -> PlainTurn | None:
+        self.seen.append(f"begun for {caller.key}")
+        return PlainTurn(self.seen)
+
+
+def relay_over(
+    upstream: ScriptedUpstream, *, accounts: int = 2, commit_wait_s: float = 5, history: PlainHistory | None = None
+) -> Relay:
     target = Target(upstream, ScriptedCredentials(accounts))
     router = Router([target], lambda _: target, default_model="m-default", cache_s=10, now=lambda: 0.0)
     failover = Failover(Budget(), now=lambda: 0.0)
     return Relay(
-        router, failover, commit_wait_s=commit_wait_s, now=lambda: 1.0, new_id=lambda: "id", accounts=lambda: (2, 1)
+        router,
+        failover,
+        commit_wait_s=commit_wait_s,
+        now=lambda: 1.0,
+        new_id=lambda: "id",
+        accounts=lambda: (2, 1),
+        history=history,
     )
 
 
@@ -227,3 +255,39 @@ def test_a_defect_never_looks_like_a_good_end() -> None:
     assert data == b"created\noutput_item.added\nFAIL internal_error\n"
     assert trace.error == "internal_error" and isinstance(trace.failure, TypeError)
     assert upstream.answers[0].closed
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_answer_is_kept_before_its_last_bytes_leave(stream: bool) -> None:
+    history = PlainHistory()
+
+    async def main() -> None:
+        relay = relay_over(ScriptedUpstream(good()), history=history)
+        reply = await relay.reply(PlainDialect(), {"stream": stream}, Caller("k"), Trace("r", 0.0), strict=False)
+        if reply.stream is None:
+            assert history.seen == ["begun for k", "kept"]
+            return
+        async for piece in reply.stream:
+            assert ("kept" in history.seen) is (b"END" in piece)
+
+    asyncio.run(main())
+    assert history.seen == ["begun for k", "kept"]
+
+
+def test_a_broken_answer_is_not_kept() -> None:
+    history = PlainHistory()
+    steps: list[Step] = [[CREATED, ADDED, delta("Hi")], failure(Verdict.SERVICE)]
+    ask(relay_over(ScriptedUpstream(steps), history=history), stream=True)
+    with pytest.raises(UpstreamError):
+        ask(relay_over(ScriptedUpstream(steps), history=history))
+    assert "kept" not in history.seen
+
+
+def test_a_request_outside_any_history_keeps_its_dialect() -> None:
+    class NoTurn(PlainHistory):
+        async def begin(self, dialect: Dialect, body: Mapping[str, Any], caller: Caller) -> None:
+            return None
+
+    dialect = PlainDialect()
+    ask(relay_over(ScriptedUpstream(good()), history=NoTurn()), dialect)
+    assert len(dialect.rendered) == 1

@@ -70,8 +70,8 @@ class AccountPool:
         self._draw = draw
 
     async def lease(self, *, affinity: str, model: str | None, tried: Collection[str]) -> Lease:
-        """The best untried account: awake ones by what is left of their windows and by their rank for this conversation,
-        then the one that wakes first."""
+        """The best untried account: awake ones by their nearness to a limit and their rank for this conversation, then
+        the one that wakes first."""
         now, family = self._now(), family_of_model(model)
         usable = self._usable(now)
         waits = {member.account.name: member.wait_s(family, now) for member in usable}

@@ -67,19 +67,21 @@ class RenewingCredentials:
             self._first_look.begin(self._look)
             await self._first_look.land()
         self._begin_due()
+        ask = functools.partial(self._inner.lease, affinity=affinity, model=model, tried=tried)
         try:
-            lease = await self._inner.lease(affinity=affinity, model=model, tried=tried)
-        except PoolExhausted as exhausted:
-            if not await self._revived():
-                raise self._explained(exhausted) from None
-        else:
+            lease = await ask()
             login = self._by_slot.get(_slot(lease.account))
             if login is None or not login.is_spent(self._now()):
                 return lease
             await login.flight.land()
             if login.account.name == lease.account:
                 return lease
-        return await self._inner.lease(affinity=affinity, model=model, tried=tried)
+        except PoolExhausted:
+            await self._revive()
+        try:
+            return await ask()
+        except PoolExhausted as exhausted:
+            raise self._explained(exhausted) from None
 
     async def report(self, lease: Lease, outcome: Outcome, model: str | None) -> None:
         """Tells the pool. Returns when no renewal is under way: an answer that a frozen process misses is lost."""
@@ -119,13 +121,12 @@ class RenewingCredentials:
             for login in due[: max(0, room)]:
                 login.flight.begin(functools.partial(self._renewal.renew, login))
 
-    async def _revived(self) -> bool:
-        """Whether a renewal of an account that was of no use is over now."""
+    async def _revive(self) -> None:
+        """Wait for the renewals of accounts that are of no use as they are."""
         now = self._now()
-        flights = [login.flight for login in self._logins if login.is_spent(now) and login.flight.is_up]
-        for flight in flights:
-            await flight.land()
-        return bool(flights)
+        for login in self._logins:
+            if login.is_spent(now):
+                await login.flight.land()
 
     def _explained(self, exhausted: PoolExhausted) -> PoolExhausted:
         """Tokens that the next try may renew are no reason to replace them."""

@@ -25,6 +25,11 @@ class MemoryStore:
         self._values: dict[str, tuple[bytes, float]] = {}
         """Key → value and its end, epoch seconds."""
 
+    @property
+    def strict(self) -> MemoryStore:
+        """The same: there is no failure to keep from anybody."""
+        return self
+
     async def get(self, keys: Sequence[str]) -> dict[str, bytes]:
         return {key: value for key in keys if (value := self._value(key)) is not None}
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from lib.store.memory import MemoryStore
-from lib.types import Store
+
+if TYPE_CHECKING:
+    from lib.store.resilient import ResilientStore
 
 
-def open_store(url: str | None) -> Store:
+def open_store(url: str | None) -> MemoryStore | ResilientStore:
     """A store that never raises, for an address as `lib.settings.state.state_url` lets it through (None: memory).
-    Opens no connection, and imports no client, before the first operation."""
+    Its `strict` side raises StoreError instead, for what must not go on alone. Opens no connection, and imports no
+    client, before the first operation."""
     if url is None:
         return MemoryStore()
     from lib.store.resilient import ResilientStore

@@ -3,7 +3,8 @@
 After a failure the shared store is left alone for a while; then one operation tries it again, and what was written in
 the meantime is handed over first. One log line for each change: `store.down` and `store.up`.
 
-While it is down, each instance is alone: a swap is decided by what this one knows.
+While it is down, each instance is alone: a swap is decided by what this one knows. What must not be decided alone uses
+the `strict` side, which fails instead.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ SHORTEST_LIFE_S = 60.0
 
 _PREPARE_S = 10.0
 _LOG = logging.getLogger("chat2api.store")
+
+
+class _Ask(Protocol):
+    async def __call__(self, operation: Callable[[Remote], Awaitable[T]]) -> T: ...
 
 
 class Remote(Store, Protocol):
@@ -58,6 +63,11 @@ class ResilientStore:
         """What was written while the store was down and is still to be handed over."""
         self._forgotten: dict[str, bytes | None] = {}
         """Keys that were deleted meanwhile, with the value that they were to have."""
+
+    @property
+    def strict(self) -> Store:
+        """The same store, with the same time limit and pause, that raises StoreError instead of going on alone."""
+        return _Strict(self.durable, self._ask)
 
     async def get(self, keys: Sequence[str]) -> dict[str, bytes]:
         try:
@@ -160,6 +170,35 @@ class ResilientStore:
             down_s = round(self._now() - self._down_since, 3)
             self._down_since = None
             _LOG.info("store.up", extra={"fields": {"store": self._remote.name, "down_s": down_s}})
+
+
+class _Strict:
+    def __init__(self, durable: bool, ask: _Ask) -> None:
+        self.durable = durable
+        self._ask = ask
+
+    async def get(self, keys: Sequence[str]) -> dict[str, bytes]:
+        return await self._ask(lambda remote: remote.get(keys))
+
+    async def put(self, key: str, value: bytes, *, life_s: float) -> None:
+        _check(value)
+        await self._ask(lambda remote: remote.put(key, value, life_s=life_s))
+
+    async def swap(self, key: str, old: bytes | None, new: bytes, *, life_s: float) -> bool:
+        _check(new)
+        return await self._ask(lambda remote: remote.swap(key, old, new, life_s=life_s))
+
+    async def delete(self, key: str, *, old: bytes | None = None) -> None:
+        await self._ask(lambda remote: remote.delete(key, old=old))
+
+    async def aclose(self) -> None:
+        """Nothing: it is the other side's to close."""
+
+
+def _check(value: bytes) -> None:
+    """Before it is sent: a store is not down because of it."""
+    if len(value) > MAX_STORED_BYTES:
+        raise StoreError("the value is too large")
 
 
 def _is_too_large(value: bytes) -> bool:

@@ -30,7 +30,7 @@ class CodexApi:
         misdirected: str | None = None,
     ) -> None:
         self._clients = clients
-        self._base = (base_url or "").rstrip("/") + "/backend-api/codex"
+        self._base = (base_url or "").rstrip("/") + "/backend-api"
         self.client_version = client_version
         self.now = now
         self._misdirected = misdirected
@@ -45,9 +45,10 @@ class CodexApi:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
+        area: str = "/codex",
     ) -> HttpAnswer:
-        """Send a request and wait for the answer's headers, at most `timeout_s`; the answer has any status.
-        Raises UpstreamError."""
+        """Send a request and wait for the answer's headers, at most `timeout_s`; the answer has any status. `area`: the
+        part of the backend that `path` belongs to. Raises UpstreamError."""
         if self._misdirected is not None:
             raise UpstreamError(
                 f"The gateway is misconfigured: {self._misdirected}.",
@@ -68,7 +69,7 @@ class CodexApi:
         if content is not None:
             named["content-type"] = "application/json"
         return await self._clients.open(
-            method, self._base + path, headers=named, content=content, proxy=lease.proxy, first_byte_s=timeout_s
+            method, self._base + area + path, headers=named, content=content, proxy=lease.proxy, first_byte_s=timeout_s
         )
 
     async def refusal(self, answer: HttpAnswer, windows: Sequence[Window] = (), head: bytes = b"") -> UpstreamError:

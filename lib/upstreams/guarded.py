@@ -116,7 +116,7 @@ class GuardedClient:
                 raise failed(error, target.host) from error
             assert isinstance(response.stream, httpx.AsyncByteStream)
             response.stream = _Bounded(response.stream, max_bytes)
-            yield HttpAnswer(response, target.host)
+            yield HttpAnswer.of(response, target.host)
         finally:
             await transport.aclose()
 

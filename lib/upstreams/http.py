@@ -14,12 +14,15 @@ import functools
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import httpx
 
+from lib.upstreams.connection import Origin
+from lib.upstreams.exchange import Limits
 from lib.upstreams.http_answer import HttpAnswer, failed
 from lib.upstreams.proxied import BadProxy, ProxiedTransport, environment_proxies, environment_proxy
-from lib.upstreams.transport import DirectTransport, tls_context
+from lib.upstreams.transport import DirectTransport, checked, origin_of, tls_context
 
 __all__ = ["HttpAnswer", "HttpClients", "Timeouts"]
 
@@ -77,14 +80,33 @@ class HttpClients:
         """
         host = "the upstream"
         try:
-            target = _parsed(url)
-            host = target.host
-            request = self._request(method, target, headers, content, first_byte_s, idle_s)
-            proxy = proxy or self._proxy or environment_proxy(target, self._environment)
+            place = _place(url)
+            host = place.url.host
+            proxy = (
+                proxy or self._proxy or (environment_proxy(place.url, self._environment) if self._environment else None)
+            )
             if proxy:
                 host += " (through the proxy)"
+            times = self._timeouts
+            limits = Limits(
+                times.idle_s,
+                times.first_byte_s if first_byte_s is None else first_byte_s,
+                times.idle_s if idle_s is None else max(idle_s, times.idle_s),
+            )
+            lines = self._lines(method, place, headers, content)
             transport = await self._transport(proxy)
-            return HttpAnswer(await transport.handle_async_request(request), host)
+            if isinstance(transport, DirectTransport):
+                exchange = await transport.send(
+                    place.origin,
+                    checked(lines),
+                    content or b"",
+                    limits,
+                    connect_s=times.connect_s,
+                    bodiless=method == "HEAD",
+                )
+                return HttpAnswer(exchange.status, exchange.headers, exchange, host)
+            request = _request(method, place.url, lines, content or b"", limits, times.connect_s)
+            return HttpAnswer.of(await transport.handle_async_request(request), host)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError, BadProxy) as exc:
             raise failed(exc, host) from exc
 
@@ -94,40 +116,15 @@ class HttpClients:
         if transports is not None:
             await transports.aclose()
 
-    def _request(
-        self,
-        method: str,
-        url: httpx.URL,
-        headers: Mapping[str, str],
-        content: bytes | None,
-        first_byte_s: float | None,
-        idle_s: float | None,
-    ) -> httpx.Request:
-        body = content or b""
-        all_headers = {
-            "host": url.netloc.decode("ascii"),
-            "user-agent": self._user_agent,
-            "accept-encoding": "identity",
-        }
-        if body or method in ("POST", "PUT", "PATCH"):
-            all_headers["content-length"] = str(len(body))
+    def _lines(self, method: str, place: _Place, headers: Mapping[str, str], content: bytes | None) -> list[bytes]:
+        """The request's first line, and one for each header."""
+        all_headers = {"host": place.host, "user-agent": self._user_agent, "accept-encoding": "identity"}
+        if content or method in ("POST", "PUT", "PATCH"):
+            all_headers["content-length"] = str(len(content or b""))
         for name, value in headers.items():
             all_headers[name.lower()] = value
-        timeouts = self._timeouts
-        return httpx.Request(
-            method,
-            url,
-            headers=[(name.encode("ascii"), value.encode("ascii")) for name, value in all_headers.items()],
-            stream=httpx.ByteStream(body),  # `content=` would work out the headers once more, for 14 µs
-            extensions={
-                "timeout": {
-                    "connect": timeouts.connect_s,
-                    "read": timeouts.idle_s if idle_s is None else max(idle_s, timeouts.idle_s),
-                    "write": timeouts.idle_s,
-                },
-                "first_byte": timeouts.first_byte_s if first_byte_s is None else first_byte_s,
-            },
-        )
+        lines = [f"{name}: {value}".encode("ascii") for name, value in all_headers.items()]
+        return [b"%b %b HTTP/1.1" % (method.encode("ascii"), place.target), *lines]
 
     async def _transport(self, proxy: str | None) -> httpx.AsyncBaseTransport:
         loop = asyncio.get_running_loop()
@@ -194,6 +191,36 @@ async def _bury(loop: asyncio.AbstractEventLoop, transports: _LoopTransports) ->
     await transports.aclose()
 
 
+class _Place(NamedTuple):
+    """A URL, and what requests to it have in common."""
+
+    url: httpx.URL
+    origin: Origin
+    host: str
+    """For the header."""
+    target: bytes
+    """For the first line."""
+
+
 @functools.lru_cache(maxsize=64)
-def _parsed(url: str) -> httpx.URL:
-    return httpx.URL(url)
+def _place(url: str) -> _Place:
+    parsed = httpx.URL(url)
+    return _Place(parsed, origin_of(parsed), parsed.netloc.decode("ascii"), parsed.raw_path)
+
+
+def _request(
+    method: str, url: httpx.URL, lines: list[bytes], body: bytes, limits: Limits, connect_s: float
+) -> httpx.Request:
+    """The request as httpx's own transports take it."""
+    checked(lines)
+    named = (line.partition(b": ") for line in lines[1:])
+    return httpx.Request(
+        method,
+        url,
+        headers=[(name, value) for name, _, value in named],
+        stream=httpx.ByteStream(body),  # `content=` would work out the headers once more, for 14 µs
+        extensions={
+            "timeout": {"connect": connect_s, "read": limits.idle_s, "write": limits.write_s},
+            "first_byte": limits.first_byte_s,
+        },
+    )

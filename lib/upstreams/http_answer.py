@@ -18,13 +18,18 @@ from lib.upstreams.exchange import CutOff, Exchange
 class HttpAnswer:
     """Status and headers of an answer whose body is yet to be read. Read it to its end or close it."""
 
-    def __init__(self, response: httpx.Response, host: str) -> None:
-        self.status = response.status_code
-        self.headers: Mapping[str, str] = _joined(response.headers.raw)
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: httpx.AsyncByteStream, host: str) -> None:
+        self.status = status
+        self.headers: Mapping[str, str] = _joined(headers)
         """Lower-case names; repeated ones joined with ", "."""
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        self._body = response.stream
+        self._body = body
         self._host = host
+
+    @classmethod
+    def of(cls, response: httpx.Response, host: str) -> HttpAnswer:
+        """The answer of an httpx transport."""
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        return cls(response.status_code, response.headers.raw, response.stream, host)
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The body, decompressed, as it comes: plain bytes keep the cut of the reads. Once only.
@@ -105,7 +110,10 @@ class _Chunks:
 
 
 def _joined(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    joined: dict[str, str] = {}
+    joined = {str(name, "latin-1").lower(): str(value, "latin-1") for name, value in raw}
+    if len(joined) == len(raw):
+        return joined
+    joined.clear()
     for raw_name, raw_value in raw:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         joined[name] = f"{joined[name]}, {value}" if name in joined else value

@@ -64,23 +64,45 @@ class DirectTransport(httpx.AsyncBaseTransport):
         self._open: set[Connection] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        origin = _origin(request.url)
-        head, body = _head(request), await _body(request)
+        timeout = request.extensions.get("timeout", {})
+        read_s = timeout.get("read")
+        exchange = await self.send(
+            origin_of(request.url),
+            _head(request),
+            await _body(request),
+            Limits(timeout.get("write"), request.extensions.get("first_byte", read_s), read_s),
+            connect_s=timeout.get("connect"),
+            bodiless=request.method == "HEAD",
+        )
+        return httpx.Response(exchange.status, headers=exchange.headers, stream=exchange)
+
+    async def send(
+        self,
+        origin: Origin,
+        head: bytes,
+        body: bytes,
+        limits: Limits,
+        *,
+        connect_s: float | None,
+        bodiless: bool = False,
+    ) -> Exchange:
+        """The same without httpx's Request and Response, which cost as much as all the rest. The exchange has the
+        answer's status and headers. head: of the request, from `checked`."""
         connection = self._take(origin)
         if connection is not None:
-            exchange = _exchange(connection, request)
+            exchange = Exchange(connection, limits, bodiless=bodiless)
             loop = asyncio.get_running_loop()
             sent_at = loop.time()
             try:
-                return await _answer(exchange, head, body)
+                return await _answered(exchange, head, body)
             except (httpx.NetworkError, httpx.RemoteProtocolError):
                 # The upstream hung up while the connection, or this whole process, was asleep. That is nobody's
                 # failure, so it is not shown; a fresh connection shows whether the upstream is there. A dead
                 # connection says so within a round trip: what breaks later may have been worked on.
                 if exchange.answered or loop.time() - sent_at > _STALE_S:
                     raise
-        connection = await self._connect(origin, request.extensions.get("timeout", {}).get("connect"))
-        return await _answer(_exchange(connection, request), head, body)
+        connection = await self._connect(origin, connect_s)
+        return await _answered(Exchange(connection, limits, bodiless=bodiless), head, body)
 
     async def aclose(self) -> None:
         """Drop every connection, the ones in use too."""
@@ -136,39 +158,40 @@ class DirectTransport(httpx.AsyncBaseTransport):
         return connection
 
 
-async def _answer(exchange: Exchange, head: bytes, body: bytes) -> httpx.Response:
+async def _answered(exchange: Exchange, head: bytes, body: bytes) -> Exchange:
     exchange.start(head, body)
     try:
         await exchange.head()
     except BaseException:
         exchange.close()
         raise
-    return httpx.Response(exchange.status, headers=exchange.headers, stream=exchange)
+    return exchange
 
 
-def _exchange(connection: Connection, request: httpx.Request) -> Exchange:
-    timeout = request.extensions.get("timeout", {})
-    read_s = timeout.get("read")
-    limits = Limits(timeout.get("write"), request.extensions.get("first_byte", read_s), read_s)
-    return Exchange(connection, limits, bodiless=request.method == "HEAD")
-
-
-def _origin(url: httpx.URL) -> Origin:
+def origin_of(url: httpx.URL) -> Origin:
+    """Where a URL leads. Raises UnsupportedProtocol."""
     if url.scheme not in _PORTS or not url.host:
         raise httpx.UnsupportedProtocol("the URL is not http:// or https:// with a host")
     return url.scheme, url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme]
 
 
-def _head(request: httpx.Request) -> bytes:
-    lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
-    lines += [b"%b: %b" % header for header in request.headers.raw]
+def checked(lines: list[bytes]) -> bytes:
+    """The head of a request, of its first line and one for each header. Raises LocalProtocolError for what would be
+    another line."""
     text = b"\r\n".join(lines)
     breaks = len(lines) - 1
     if text.count(b"\n") != breaks or text.count(b"\r") != breaks or b"\0" in text:
         raise httpx.LocalProtocolError("a header of the request holds a line break or NUL")
-    if b"\r\ntransfer-encoding:" in text.lower():  # a tenth of asking httpx's headers
-        raise httpx.LocalProtocolError("the body of the request is not bytes")
     return text + b"\r\n\r\n"
+
+
+def _head(request: httpx.Request) -> bytes:
+    lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
+    lines += [b"%b: %b" % header for header in request.headers.raw]
+    head = checked(lines)
+    if b"\r\ntransfer-encoding:" in head.lower():  # a tenth of asking httpx's headers
+        raise httpx.LocalProtocolError("the body of the request is not bytes")
+    return head
 
 
 async def _body(request: httpx.Request) -> bytes:

@@ -54,7 +54,13 @@ def create_app(settings: Settings, *, now: Clock = time.time) -> Gate:
         others=[*images.endpoints(), *forwarded.endpoints(), *BillingApi(auth).endpoints()],
     )
     deadlines = Deadlines(limit_s=settings.max_duration_s, margin_s=settings.deadline_margin_s)
-    return build_app(api, now=now, close=gateway.close, deadlines=deadlines)
+    return build_app(
+        api,
+        now=now,
+        close=gateway.close,
+        deadlines=deadlines,
+        max_answer_bytes=platform_max_answer_bytes(os.environ),
+    )
 
 
 def build_app(
@@ -63,9 +69,10 @@ def build_app(
     now: Clock = time.time,
     close: Callable[[], Awaitable[None]] | None = None,
     deadlines: Deadlines | None = None,
+    max_answer_bytes: int | None = None,
 ) -> Gate:
     """The gate around an API that is ready. `close` is awaited at a server's orderly shutdown."""
-    return Gate(Table(api.endpoints()), now=now, close=close, deadlines=deadlines)
+    return Gate(Table(api.endpoints()), now=now, close=close, deadlines=deadlines, max_answer_bytes=max_answer_bytes)
 
 
 def platform_max_bytes(environ: Mapping[str, str]) -> int:
@@ -75,3 +82,9 @@ def platform_max_bytes(environ: Mapping[str, str]) -> int:
     if "AWS_LAMBDA_FUNCTION_NAME" in environ:
         return LAMBDA_MAX_BYTES
     return MAX_BYTES
+
+
+def platform_max_answer_bytes(environ: Mapping[str, str]) -> int | None:
+    """The largest answer in one piece that the platform lets through; streams have no such limit. None: there is none,
+    or the entry point minds it, as on Lambda, where it depends on who asks."""
+    return VERCEL_MAX_BYTES if "VERCEL" in environ else None

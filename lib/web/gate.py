@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable
 
-from lib.errors import GatewayError, InvalidRequest, NotFound
+from lib.errors import GatewayError, InvalidRequest, NotFound, PayloadTooLarge
 from lib.types import Clock, Trace
 from lib.web.asgi import (
     TRACE_KEY,
@@ -49,7 +49,8 @@ _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 
 
 class Gate:
-    """The ASGI application around a table of endpoints. `close` is awaited when a server shuts down in good order."""
+    """The ASGI application around a table of endpoints. `close` is awaited when a server shuts down in good order.
+    max_answer_bytes: what the platform carries in one piece; None for no limit."""
 
     def __init__(
         self,
@@ -58,11 +59,13 @@ class Gate:
         now: Clock,
         close: Callable[[], Awaitable[None]] | None = None,
         deadlines: Deadlines | None = None,
+        max_answer_bytes: int | None = None,
     ) -> None:
         self._table = table
         self._now = now
         self._close = close
         self._deadlines = deadlines or Deadlines(limit_s=None, margin_s=0)
+        self._max_answer_bytes = max_answer_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -76,7 +79,7 @@ class Gate:
         trace = Trace(_request_id(scope), self._now(), method=scope["method"], path=scope["path"])
         trace.deadline_at = self._deadlines.of(scope, trace.started_at)
         scope[TRACE_KEY] = trace
-        outgoing = _Outgoing(send, trace, self._now, self._table.family(scope["path"]))
+        outgoing = _Outgoing(send, trace, self._now, self._table.family(scope["path"]), self._max_answer_bytes)
         try:
             await self._answer(scope, receive, outgoing)
         except ClientGone:
@@ -155,11 +158,12 @@ class Gate:
 class _Outgoing:
     """The `send` that endpoints see: puts the common headers on the head and notes what left."""
 
-    def __init__(self, send: Send, trace: Trace, now: Clock, family: ApiFamily) -> None:
+    def __init__(self, send: Send, trace: Trace, now: Clock, family: ApiFamily, max_bytes: int | None = None) -> None:
         self._send = send
         self._trace = trace
         self._now = now
         self._family = family
+        self._max_bytes = max_bytes
         self._head_only = False
 
     def without_body(self) -> None:
@@ -167,9 +171,12 @@ class _Outgoing:
         self._head_only = True
 
     def __call__(self, message: Message) -> Awaitable[None]:
-        """Not a coroutine function: the server's own coroutine is handed on, which saves one for each piece."""
+        """Not a coroutine function: the server's own coroutine is handed on, which saves one for each piece. Raises
+        PayloadTooLarge, before anything has left."""
         trace = self._trace
         if message["type"] == "http.response.start":
+            if self._max_bytes is not None and not self._head_only:
+                _check_size(message, self._max_bytes)
             trace.status = message["status"]
             elapsed_ms = max(0, int((self._now() - trace.started_at) * 1000))
             request_id = trace.request_id.encode("ascii")
@@ -192,6 +199,17 @@ class _Outgoing:
     async def refuse(self, error: GatewayError, headers: Headers | None = None) -> None:
         """Answer with an error in the family's shape."""
         await send_error(self, error, self._family.envelope(error, self._trace.request_id), headers or [])
+
+
+def _check_size(start: Message, max_bytes: int) -> None:
+    """An answer that declares its length goes out in one piece; a stream has none, and no limit either."""
+    size = header(start, b"content-length")
+    if size is not None and int(size) > max_bytes:
+        raise PayloadTooLarge(
+            f"The answer takes {size} bytes and this platform carries at most {max_bytes} in one piece. Stream it "
+            '("stream": true), or ask for less: a smaller or compressed image, or a URL instead of inline data.',
+            code="response_too_large",
+        )
 
 
 def _request_id(scope: Scope) -> str:

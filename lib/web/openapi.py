@@ -50,6 +50,7 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         for method in endpoint.methods:
             operation = found["paths"][endpoint.path][method.lower()]
             operation |= _filled_in(endpoint, method)
+    found["tags"] = [{"name": group} for group in dict.fromkeys(each.group for each in OPERATIONS.values())]
     found["components"] |= {
         "schemas": {**REQUESTS, **ANSWERS},
         "parameters": {"strict": _STRICT},

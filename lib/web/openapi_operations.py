@@ -57,9 +57,19 @@ class Operation:
             content[JSON] = {"schema": ref(self.answer)}
         content |= {kind: {"schema": schema} for kind, schema in self.others.items()}
         if self.stream is not None:
-            schema = {**_TEXT, "description": f"Each event's data is a `{self.stream.event}`."}
-            content[EVENTS] = {"schema": schema, "example": self.stream.example, "x-event": ref(self.stream.event)}
+            content[EVENTS] = {"schema": _event(self.stream.event), "example": self.stream.example}
         return content
+
+
+def _event(schema: str) -> dict[str, Any]:
+    """A server-sent event with this data. A stream is described by the schema of each of its events."""
+    data = {"type": "string", "contentMediaType": JSON, "contentSchema": ref(schema)}
+    return {
+        "type": "object",
+        "description": f"Each event; its data is a `{schema}`.",
+        "properties": {"event": _TEXT, "data": data},
+        "required": ["data"],
+    }
 
 
 def _request(schema: str, given: Examples) -> dict[str, Any]:

@@ -249,10 +249,10 @@ def test_spark_models_are_a_family_of_their_own(model: str | None, family: str) 
         ("codex_bengalfox", 100, 50, {SPARK}),
         ("GPT-5.3-Codex-Spark", 100, 50, {SPARK}),
         ("code-review", 100, 50, set()),
-        ("codex", 99.9, 50, set()),
+        ("codex", 89.9, 50, set()),
         ("codex", 100, -1, set()),
         ("codex", 100, math.nan, set()),
-        ("codex", 100, None, set()),
+        ("codex", 100, None, {"gpt-5.5"}),
     ],
 )
 def test_a_full_window_rests_the_models_that_it_counts(

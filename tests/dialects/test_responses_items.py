@@ -32,6 +32,14 @@ def test_string_is_one_message_of_the_user() -> None:
     assert parse_input("a") == [message("user", text("input_text"))]
 
 
+def test_an_output_may_answer_a_call_that_was_made_before() -> None:
+    output = {"type": "function_call_output", "call_id": "c1", "output": "ok"}
+    past = [{"type": "function_call", "call_id": "c1"}, message("user", id="m1")]
+    assert responses_items.parse_input([output], {}, past) == [output]
+    with pytest.raises(InvalidRequest):
+        responses_items.parse_input([output], {}, [{"type": "custom_tool_call_output", "call_id": "c1"}])
+
+
 @pytest.mark.parametrize("role", ["user", "system", "developer", "assistant"])
 def test_easy_message_gets_its_type_and_parts(role: str) -> None:
     kind = "output_text" if role == "assistant" else "input_text"

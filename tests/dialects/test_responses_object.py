@@ -85,6 +85,13 @@ def test_store_is_answered_truthfully() -> None:
     assert complete({**RESPONSE, "store": True}, store=True)["store"] is False
 
 
+def test_a_kept_answer_has_an_id_of_the_gateways_own() -> None:
+    request = RESPONSES.parse({"input": "Hi"})
+    upstreams = {"id": "resp_guessable", "model": "m-dated"}
+    whole = ResponseObject(request, response_id="r1", now=0.0, kept=True).complete(upstreams, "completed")
+    assert (whole["id"], whole["store"], whole["model"]) == ("resp_r1", True, "m-dated")
+
+
 def test_function_tools_get_the_members_that_the_schema_has() -> None:
     [function, search] = complete({}, tools=[{"type": "function", "name": "f"}, {"type": "web_search"}])["tools"]
     assert function == {"type": "function", "name": "f", "description": None, "parameters": None, "strict": None}

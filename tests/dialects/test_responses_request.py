@@ -114,6 +114,13 @@ def test_previous_response_has_the_code_that_clients_know() -> None:
     assert refused(previous_response_id="resp_1").code == "unsupported_parameter"
 
 
+def test_items_of_the_past_stand_before_the_input() -> None:
+    past = [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "before"}]}]
+    request = parse({"input": "now"}, past)
+    assert [item["content"][0]["text"] for item in request.input] == ["before", "now"]
+    assert request.affinity == parse({"input": "before"}).affinity
+
+
 def test_chat_body_gets_its_hint_though_input_is_missing() -> None:
     assert refused(input="absent", messages=[]).param == "messages"
 

@@ -30,6 +30,8 @@ class Then:
     begun: bool = False
     said: str = "You said: Hi"
     """The text, or what had come of it before the answer broke."""
+    shown: Mapping[str, str] = field(default_factory=dict)
+    """The text in dialects that show a picture as text, in front of what is said."""
     ending: str = "good"
     accounts: str = "a"
     usable: int = 3

@@ -78,6 +78,11 @@ def _image(size: int) -> list[Any]:
     return Composer().start().image("A" * size).message("Done").completed(output=[]).events
 
 
+def _shown(size: int) -> dict[str, str]:
+    picture = f"![image](data:image/png;base64,{'A' * size})\n\n"
+    return {"chat": picture, "messages": picture}
+
+
 def _without(composer: Composer, kind: str) -> list[Any]:
     return [event for event in composer.completed(output=[]).events if event["type"] != kind]
 
@@ -250,7 +255,7 @@ ROWS = [
     _good("F25", "no content type", lambda: stream(content_type=None), "You said: Hi"),
     _good("F25", "private events", lambda: stream(rate_limits_first=True, keepalives=3), "You said: Hi"),
     _good("F26", "no blank line at the end", lambda: raw(_bytes(_text().completed().events).rstrip(b"\n"))),
-    _good("F27", "an image of 16 MiB", lambda: stream(_image(16 * MIB)), "Done"),
+    _good("F27", "an image of 16 MiB", lambda: stream(_image(16 * MIB)), "Done", shown=_shown(16 * MIB)),
     Row(
         id="F27",
         fault="an event over the limit",

@@ -76,6 +76,12 @@ def test_a_duration_may_be_written_sloppily(raw: object, value: float | None) ->
     assert parsed(values.seconds, raw)[0] == value
 
 
+def test_a_life_lasts_up_to_a_year() -> None:
+    assert parsed(values.life, "2592000") == (2_592_000.0, [])
+    assert parsed(values.life, "0") == (0.0, [])
+    assert refusal(values.life, "31536001") == "must be from 0 to 31536000 seconds"
+
+
 def test_only_a_pause_may_last_zero_seconds() -> None:
     assert parsed(values.pause, "0") == (0.0, [])
     assert refusal(values.seconds, "0") == "must be more than 0 seconds"

@@ -32,8 +32,17 @@ def refusal(headers: list[tuple[bytes, bytes]], keys: tuple[str, ...] = (KEY,), 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 def test_a_local_key_is_accepted_whatever_the_case_of_its_scheme(scheme: str) -> None:
-    expected = Caller(key=hashlib.sha256(KEY.encode()).hexdigest()[:8])
+    digest = hashlib.sha256(KEY.encode())
+    expected = Caller(key=digest.hexdigest()[:8], identity=digest.digest())
     assert caller(f"{scheme} {KEY}".encode()) == expected
+
+
+def test_no_two_callers_have_one_identity() -> None:
+    auth = Authenticator(["same-words", "other-key"], [PREFIX])
+    credentials = ["same-words", "other-key", f"{PREFIX}same-words", f"{PREFIX}at-1"]
+    callers = [auth.caller([(b"x-api-key", credential.encode())]) for credential in credentials]
+    assert len({caller.identity for caller in callers}) == 4
+    assert all(len(caller.identity) == 32 and caller.identity.hex() not in repr(caller) for caller in callers)
 
 
 def test_every_one_of_several_keys_is_accepted() -> None:

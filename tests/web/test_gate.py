@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from typing import Any
 
 import msgspec
@@ -9,8 +10,11 @@ import pytest
 
 from lib.errors import NotFound, PoolExhausted
 from lib.types import Reply
-from lib.web.asgi import Message
+from lib.web.asgi import Message, Receive, Scope, Send, send_whole
+from lib.web.gate import Gate
 from lib.web.logs import configure
+from lib.web.paths import Endpoint, Table
+from tests.fakes.serving import serving
 from tests.web.scripted import (
     AUTHORIZED,
     CHAT,
@@ -261,3 +265,22 @@ def test_the_log_line_of_a_request(address: tuple[str, int], capfd: pytest.Captu
         "attempts": 1,
         "status": 200,
     }
+
+
+def test_an_answer_that_the_platform_would_not_carry_is_ours_to_refuse() -> None:
+    async def large(scope: Scope, receive: Receive, send: Send) -> None:
+        await send_whole(send, 200, bytes(101), [])
+
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(101), "more_body": False})
+
+    rows = [Endpoint("/large", {"GET": large}, ""), Endpoint("/stream", {"GET": stream}, "")]
+    with serving(Gate(Table(rows), now=time.time, max_answer_bytes=100)) as url:
+        address = ("127.0.0.1", int(url.rpartition(":")[2]))
+        refused = ask(address, "GET", "/large")
+        assert (refused.status, refused.json()["error"]["code"]) == (413, "response_too_large")
+        assert ask(address, "HEAD", "/large").status == 200
+        assert ask(address, "GET", "/stream").status == 200
+    with serving(Gate(Table(rows), now=time.time)) as url:
+        assert ask(("127.0.0.1", int(url.rpartition(":")[2])), "GET", "/large").status == 200

@@ -1,6 +1,6 @@
 "use strict";
 
-const JSON_TYPE = "application/json", FORM_TYPE = "multipart/form-data";
+const JSON_TYPE = "application/json", FORM_TYPE = "multipart/form-data", EVENTS_TYPE = "text/event-stream";
 const base = location.pathname.replace(/\/*docs\/*$/, "");
 const key = document.getElementById("key");
 let spec;
@@ -24,6 +24,11 @@ function resolved(node) {
 /** Text with `code` in it. */
 function prose(text) {
   return text.split("`").map((piece, index) => (index % 2 ? el("code", {}, piece) : piece));
+}
+
+/** A description without the word that the treatment's mark says already. */
+function untreated(description) {
+  return description.replace(/^(Honoured|Emulated|Passed on|Refused)[.;:]\s*/, "");
 }
 
 function typeOf(schema) {
@@ -55,7 +60,7 @@ function members(reference, depth = 0) {
       el("td", {}, typeOf(member)),
       el("td", {},
         treatment ? el("span", { class: `mark ${treatment}` }, treatment) : null, " ",
-        ...prose(member.description || ""),
+        ...prose(treatment ? untreated(member.description) : member.description || ""),
         inner && depth < 3 ? unfolding("Members", () => members(inner, depth + 1)) : null));
   });
   return el("div", {}, schema.description ? el("p", { class: "status" }, ...prose(schema.description)) : null,
@@ -198,7 +203,7 @@ function tryOut(method, path, operation, needsKey) {
 function answers(operation) {
   const content = operation.responses["200"].content || {};
   return Object.entries(content).map(([type, media]) => {
-    const event = media["x-event"];
+    const event = type === EVENTS_TYPE ? media.schema.properties.data.contentSchema : null;
     return unfolding(`Answer: ${type}`, () => el("div", {},
       media.example ? el("pre", {}, media.example) : null,
       innerOf(event || media.schema) ? members(event || media.schema) : el("p", { class: "status" }, "Bytes or text.")));
@@ -218,7 +223,7 @@ function section(path, method, operation) {
 }
 
 function render() {
-  const groups = new Map();
+  const groups = new Map(spec.tags.map((tag) => [tag.name, []]));
   for (const [path, item] of Object.entries(spec.paths)) {
     for (const [method, operation] of Object.entries(item)) {
       const tag = (operation.tags || ["Further"])[0];
@@ -228,6 +233,7 @@ function render() {
   const contents = document.getElementById("contents"), main = document.getElementById("main");
   main.replaceChildren(el("p", {}, ...prose(spec.info.description)));
   for (const [tag, rows] of groups) {
+    if (!rows.length) continue;
     contents.append(el("h2", {}, tag));
     for (const [path, method, operation] of rows) {
       contents.append(el("a", { href: `#${operation.operationId}` }, path));

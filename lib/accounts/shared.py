@@ -1,0 +1,98 @@
+"""A pool that several instances have in common through a store.
+
+Before each lease the pool learns what other instances reported of its accounts, in one read; after a report that put
+an account to rest, refused its token, woke it, or moved one of its usage windows by a step, the others are told. So a
+limited account is met by the requests that are under way when the limit is found, and by no later one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from hashlib import sha256
+
+from lib.accounts.account import Account
+from lib.accounts.member import LONGEST_COOLDOWN_S
+from lib.accounts.pool import AccountPool
+from lib.accounts.standing import Seen, Standing, decode, encode
+from lib.types import Lease, Outcome, Store
+
+STEP_PERCENT = 5.0
+"""By how much a usage window has to move before the others are told."""
+
+_TRIES = 3
+_NEWS_S = 1.0
+"""A rest that ends so little later is no news: each of many refusals at once has its own hint."""
+
+
+class SharedPool:
+    """Credentials of a pool and a store.
+
+    store: one that does not raise (`lib.store.opening.open_store`). scope: the upstream and its address; pools share
+    their accounts only within it. The store gets a hash of an account's identity and of a refused token, never either.
+    """
+
+    def __init__(self, pool: AccountPool, store: Store, *, scope: str) -> None:
+        self._pool = pool
+        self._store = store
+        self._scope = scope
+        self._learned: dict[str, bytes] = {}
+        """Key → what was read last, so that it is taken apart once."""
+
+    async def lease(self, *, affinity: str, model: str | None, tried: Collection[str]) -> Lease:
+        """As the pool has it, with what the others know. Raises PoolExhausted."""
+        accounts = self._pool.accounts
+        if len(accounts) > 1:  # where there is no choice, there is nothing to learn
+            await self._learn(accounts)
+        return await self._pool.lease(affinity=affinity, model=model, tried=tried)
+
+    async def report(self, lease: Lease, outcome: Outcome, model: str | None) -> None:
+        """Tells the pool, and the others if it is news."""
+        before = self._pool.standing(lease.account)
+        await self._pool.report(lease, outcome, model)
+        if is_news(before, self._pool.standing(lease.account)):
+            await self._share(lease.account)
+
+    async def _learn(self, accounts: Iterable[Account]) -> None:
+        keys = [(self._key(account), account.name) for account in accounts]
+        found = await self._store.get([key for key, _ in keys])
+        for key, name in keys:
+            value = found.get(key)
+            if value is not None and value != self._learned.get(name):
+                self._learned[name] = value
+                standing = decode(value)
+                if standing is not None:
+                    self._pool.learn(name, standing)
+
+    async def _share(self, name: str) -> None:
+        """What this instance knows of an account, joined with what the others have written."""
+        account = next(account for account in self._pool.accounts if account.name == name)
+        key = self._key(account)
+        for _ in range(_TRIES):
+            old = (await self._store.get([key])).get(key)
+            known = decode(old) if old is not None else None
+            if known is not None:
+                self._pool.learn(name, known)
+            new = encode(self._pool.standing(name))
+            if new == old or await self._store.swap(key, old, new, life_s=LONGEST_COOLDOWN_S):
+                return
+        # Others write at the same time, most likely the same thing.
+        await self._store.put(key, encode(self._pool.standing(name)), life_s=LONGEST_COOLDOWN_S)
+
+    def _key(self, account: Account) -> str:
+        return f"account:{sha256(self._scope.encode() + b'\n' + account.identity).hexdigest()[:32]}"
+
+
+def is_news(before: Standing, after: Standing) -> bool:
+    """Whether other instances would choose otherwise for it."""
+    if after.refused.keys() != before.refused.keys():
+        return True
+    for family, rest in after.rests.items():
+        known = before.rests.get(family)
+        until = 0.0 if known is None else known.until
+        if rest.until > until + _NEWS_S or (until and not rest.until):
+            return True
+    return _steps(before.windows) != _steps(after.windows)
+
+
+def _steps(windows: Iterable[Seen]) -> dict[tuple[str, int | None], float]:
+    return {(seen.bucket, seen.window_minutes): seen.used_percent // STEP_PERCENT for seen in windows}

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from lib.web.openapi_answers import ANSWERS, STRING, array, constant, ref, shape
+from lib.web.openapi_requests import REQUESTS
+
+
+def test_a_shape_requires_what_is_always_there() -> None:
+    made = shape("A thing.", {"note": STRING}, id=STRING, kind=constant("a", None))
+    assert made["required"] == ["id", "kind"]
+    assert list(made["properties"]) == ["id", "kind", "note"]
+    assert made["properties"]["kind"] == {"enum": ["a", None]}
+    assert made["description"] == "A thing."
+    assert "description" not in shape(id=STRING)
+
+
+def test_small_parts() -> None:
+    assert array(ref("Model")) == {"type": "array", "items": {"$ref": "#/components/schemas/Model"}}
+    assert constant("list") == {"const": "list"}
+
+
+def test_requests_and_answers_share_no_name() -> None:
+    assert not set(ANSWERS) & set(REQUESTS)

@@ -1,0 +1,74 @@
+"""What schemathesis makes of the gateway's own document: requests that fit it and requests that break it, a bounded
+number of each, the same in every run. No answer may be a 5xx, and every answer has to be as the document says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from lib.web.openapi_operations import OPERATIONS
+from tests.web.documented import KEY, Demo, demo
+
+EXAMPLES = 15
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+"""Not whether a request that fits the document is accepted: no schema says all that a dialect checks."""
+MAX_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[Demo]:
+    with demo(log_level="ERROR") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def schema(gateway: Demo) -> Any:
+    return schemathesis.openapi.from_dict(gateway.document)
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value)
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_every_answer_is_as_documented(
+    gateway: Demo, schema: Any, method: str, path: str, mode: GenerationMode
+) -> None:
+    if mode is GenerationMode.NEGATIVE and not OPERATIONS[method, path].requests:
+        pytest.skip("nothing is sent")
+    strategy = schema[path][method].as_strategy(generation_mode=mode)
+
+    @hypothesis.seed(1)
+    @hypothesis.settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        phases=[hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(strategy)
+    def meets(case: Any) -> None:
+        started = time.monotonic()
+        answer = case.call(base_url=gateway.url, headers={"authorization": f"Bearer {KEY}"}, timeout=5)
+        took_s = time.monotonic() - started
+        case.validate_response(answer, checks=CHECKS)
+        assert answer.status_code < 500
+        assert took_s < MAX_S, f"{took_s:.1f} s"
+
+    meets()
