@@ -14,7 +14,7 @@ from lib.accounts.account import Account
 from lib.accounts.member import LONGEST_COOLDOWN_S
 from lib.accounts.pool import AccountPool
 from lib.accounts.standing import Seen, Standing, decode, encode
-from lib.types import Lease, Outcome, Store
+from lib.types import Clock, Lease, Outcome, Store
 
 STEP_PERCENT = 5.0
 """By how much a usage window has to move before the others are told."""
@@ -31,12 +31,13 @@ class SharedPool:
     their accounts only within it. The store gets a hash of an account's identity and of a refused token, never either.
     """
 
-    def __init__(self, pool: AccountPool, store: Store, *, scope: str) -> None:
+    def __init__(self, pool: AccountPool, store: Store, *, scope: str, now: Clock) -> None:
         self._pool = pool
         self._store = store
+        self._now = now
         self._scope = scope
         self._learned: dict[str, bytes] = {}
-        """Key → what was read last, so that it is taken apart once."""
+        """Account → what was read last of it, so that it is taken apart once."""
 
     async def lease(self, *, affinity: str, model: str | None, tried: Collection[str]) -> Lease:
         """As the pool has it, with what the others know. Raises PoolExhausted."""
@@ -67,19 +68,23 @@ class SharedPool:
         """What this instance knows of an account, joined with what the others have written."""
         account = next(account for account in self._pool.accounts if account.name == name)
         key = self._key(account)
+        mine = self._pool.standing(name)
         for _ in range(_TRIES):
             old = (await self._store.get([key])).get(key)
             known = decode(old) if old is not None else None
             if known is not None:
+                known = known.not_after(self._now())
                 self._pool.learn(name, known)
-            new = encode(self._pool.standing(name))
+                mine = mine.merged(known)
+            new = encode(mine)
             if new == old or await self._store.swap(key, old, new, life_s=LONGEST_COOLDOWN_S):
                 return
         # Others write at the same time, most likely the same thing.
-        await self._store.put(key, encode(self._pool.standing(name)), life_s=LONGEST_COOLDOWN_S)
+        await self._store.put(key, encode(mine), life_s=LONGEST_COOLDOWN_S)
 
     def _key(self, account: Account) -> str:
-        return f"account:{sha256(self._scope.encode() + b'\n' + account.identity).hexdigest()[:32]}"
+        digest = sha256(b"\n".join([self._scope.encode("utf-8", "surrogatepass"), account.identity]))
+        return f"account:{digest.hexdigest()[:32]}"
 
 
 def is_news(before: Standing, after: Standing) -> bool:

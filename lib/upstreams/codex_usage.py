@@ -51,7 +51,7 @@ def _windows(bucket: str, limit: Any, now: float) -> Iterator[Window]:
     for name in ("primary_window", "secondary_window"):
         window = limit.get(name) if isinstance(limit, dict) else None
         used = _number(window.get("used_percent")) if isinstance(window, dict) else None
-        if used is None:
+        if used is None or not isinstance(window, dict):
             continue
         length_s, reset_at = _number(window.get("limit_window_seconds")), _number(window.get("reset_at"))
         after_s = _number(window.get("reset_after_seconds"))

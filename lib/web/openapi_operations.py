@@ -21,6 +21,8 @@ class Stream:
 
     event: str
     example: str
+    ends_with_done: bool = False
+    """Whether the last event's data is `[DONE]`, which is no JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +59,19 @@ class Operation:
             content[JSON] = {"schema": ref(self.answer)}
         content |= {kind: {"schema": schema} for kind, schema in self.others.items()}
         if self.stream is not None:
-            content[EVENTS] = {"schema": _event(self.stream.event), "example": self.stream.example}
+            content[EVENTS] = {"schema": _event(self.stream), "example": self.stream.example}
         return content
 
 
-def _event(schema: str) -> dict[str, Any]:
-    """A server-sent event with this data. A stream is described by the schema of each of its events."""
-    data = {"type": "string", "contentMediaType": JSON, "contentSchema": ref(schema)}
+def _event(stream: Stream) -> dict[str, Any]:
+    """A server-sent event. A stream is described by the schema of each of its events."""
+    data: dict[str, Any] = {"contentMediaType": JSON, "contentSchema": ref(stream.event)}
+    if stream.ends_with_done:
+        data = {"anyOf": [{"const": "[DONE]"}, data]}
     return {
         "type": "object",
-        "description": f"Each event; its data is a `{schema}`.",
-        "properties": {"event": _TEXT, "data": data},
+        "description": f"Each event; its data is a `{stream.event}`.",
+        "properties": {"event": _TEXT, "data": {"type": "string", **data}},
         "required": ["data"],
     }
 
@@ -88,7 +92,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "Conversations",
         "ChatCompletion",
         {JSON: ("ChatRequest", examples.CHAT)},
-        Stream("ChatCompletionChunk", examples.CHAT_STREAM),
+        Stream("ChatCompletionChunk", examples.CHAT_STREAM, ends_with_done=True),
         headers=_IGNORED,
         strict=True,
     ),
@@ -118,7 +122,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "Conversations",
         "Completion",
         {JSON: ("CompletionsRequest", examples.COMPLETIONS)},
-        Stream("Completion", examples.COMPLETIONS_STREAM),
+        Stream("Completion", examples.COMPLETIONS_STREAM, ends_with_done=True),
         headers=_IGNORED,
     ),
     ("POST", "/v1/images/generations"): Operation(

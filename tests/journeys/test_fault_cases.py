@@ -21,11 +21,12 @@ from tests.fakes.codex_http import Exchange
 from tests.fakes.serving import loopback_socket, serving
 from tests.fakes.tokens import jwt
 from tests.journeys.conftest import Start
+from tests.journeys.fault_records import DIALECTS as NAMES
+from tests.journeys.fault_records import pattern
 from tests.journeys.gateway import KEY, TOKENS, Host
 from tests.journeys.seen import PATHS, ask, body_of
-from tests.journeys.test_faults import pattern
 
-DIALECTS = pytest.mark.parametrize("dialect", ["chat", "responses"])
+DIALECTS = pytest.mark.parametrize("dialect", NAMES)
 MODES = pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
 
 

@@ -20,10 +20,10 @@ from tests.journeys.gateway import KEY, Host
 from tests.journeys.secrets_kept import leaked
 
 PLAIN = "operators-own-canary-0123456789-HvYd"
-"""A key of no known form, as self-hosted servers have them."""
+"""A key of no known form, as self-hosted servers have them. What repeats it whole cannot be told from other words."""
 ALL = (*KEYS, PLAIN)
 SIGNING = "signing-canary-secret-0123456789-TbXc"
-ECHO = " ".join(f"key {key}, authorization: Bearer {key}." for key in ALL)
+ECHO = " ".join([f"authorization: Bearer {PLAIN}.", *(f"key {key}, authorization: Bearer {key}." for key in KEYS)])
 SHORTENED = f"Incorrect API key provided: {KEYS[0][:8]}***{KEYS[0][-4:]}, {PLAIN[:8]}***{PLAIN[-4:]}."
 FAULTS: dict[str, Behaviour] = {
     "401": api_error(401, SHORTENED, code="invalid_api_key"),

@@ -269,14 +269,14 @@ def test_the_log_line_of_a_request(address: tuple[str, int], capfd: pytest.Captu
 
 def test_an_answer_that_the_platform_would_not_carry_is_ours_to_refuse() -> None:
     async def large(scope: Scope, receive: Receive, send: Send) -> None:
-        await send_whole(send, 200, bytes(101), [])
+        await send_whole(send, 200, bytes(3001), [])
 
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": bytes(101), "more_body": False})
+        await send({"type": "http.response.body", "body": bytes(3001), "more_body": False})
 
     rows = [Endpoint("/large", {"GET": large}, ""), Endpoint("/stream", {"GET": stream}, "")]
-    with serving(Gate(Table(rows), now=time.time, max_answer_bytes=100)) as url:
+    with serving(Gate(Table(rows), now=time.time, max_answer_bytes=3000)) as url:
         address = ("127.0.0.1", int(url.rpartition(":")[2]))
         refused = ask(address, "GET", "/large")
         assert (refused.status, refused.json()["error"]["code"]) == (413, "response_too_large")

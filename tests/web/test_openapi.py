@@ -161,7 +161,9 @@ def fits_its_schema(gateway: Demo, operation: dict[str, Any], answer: httpx.Resp
 
 def data_of(media: dict[str, Any]) -> dict[str, Any]:
     """The schema of the data of a stream's events."""
-    found: dict[str, Any] = media["schema"]["properties"]["data"]["contentSchema"]
+    data = media["schema"]["properties"]["data"]
+    [found] = [each["contentSchema"] for each in data.get("anyOf", [data]) if "contentSchema" in each]
+    assert isinstance(found, dict)
     return found
 
 

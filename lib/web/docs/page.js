@@ -200,10 +200,15 @@ function tryOut(method, path, operation, needsKey) {
     command, el("div", { class: "row" }, sender, copier, state), output);
 }
 
+/** The schema of an event's data. */
+function dataOf(schema) {
+  return (schema.anyOf || [schema]).find((each) => each.contentSchema).contentSchema;
+}
+
 function answers(operation) {
   const content = operation.responses["200"].content || {};
   return Object.entries(content).map(([type, media]) => {
-    const event = type === EVENTS_TYPE ? media.schema.properties.data.contentSchema : null;
+    const event = type === EVENTS_TYPE ? dataOf(media.schema.properties.data) : null;
     return unfolding(`Answer: ${type}`, () => el("div", {},
       media.example ? el("pre", {}, media.example) : null,
       innerOf(event || media.schema) ? members(event || media.schema) : el("p", { class: "status" }, "Bytes or text.")));
