@@ -9,7 +9,8 @@ from typing import Any
 from lib.canonical.events import COMPLETED, Event
 from lib.canonical.pictures import media_type
 from lib.errors import UpstreamError, Verdict
-from lib.types import EventStream, ImageHost
+from lib.hosting import ImageHost
+from lib.types import EventStream
 
 _PICTURE = "image_generation_call"
 

@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import threading
-from typing import Any
+from typing import Any, Protocol
 
 from lib.errors import GatewayError
 
@@ -48,6 +48,13 @@ _HINTS = {
     "NoCredentialsError": "there are no AWS credentials in the environment",
     "PartialCredentialsError": "the AWS credentials in the environment are not complete",
 }
+
+
+class ImageHost(Protocol):
+    """A place on the web for pictures."""
+
+    async def put(self, data: bytes, media_type: str) -> str:
+        """Keeps a picture (`image/png` and the like) and returns its address. Raises GatewayError."""
 
 
 class S3Host:

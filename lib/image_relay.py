@@ -21,10 +21,11 @@ from lib.dialects import images_response
 from lib.dialects.images_input import check_image
 from lib.errors import InvalidRequest, NotFound, UpstreamError, Verdict
 from lib.failover import Failover
+from lib.hosting import ImageHost
 from lib.ignored import ignored
 from lib.image_stream import ImageStream, Piece, SideBySide, note_usage
 from lib.routing import IMAGES, Router
-from lib.types import Caller, Clock, ImageHost, ImagesAnswer, ImageUpstream, Lease, Reply, Route, Trace
+from lib.types import Caller, Clock, ImagesAnswer, ImageUpstream, Lease, Reply, Route, Trace
 
 MAX_CALLS = 4
 """How many calls one request may start."""

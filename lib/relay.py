@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -19,7 +19,10 @@ from lib.failover import Failover
 from lib.ignored import ignored
 from lib.relay_stream import RelayStream, note_usage
 from lib.routing import Router
-from lib.types import Caller, Clock, Dialect, EventStream, ImageHost, Model, Reply, Trace
+from lib.types import Caller, Clock, Dialect, EventStream, Model, Reply, Trace
+
+if TYPE_CHECKING:
+    from lib.hosting import ImageHost
 
 _SHOW_TEXT = frozenset({"chat", "messages"})
 """Dialects whose answers show a picture as text."""

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lib.errors import GatewayError, NotFound, StoreError
+from lib.errors import GatewayError, InvalidRequest, NotFound, StoreError
 from lib.types import Caller, Dialect, Store
 
 if TYPE_CHECKING:
@@ -174,8 +174,8 @@ def _not_found(response_id: str) -> NotFound:
     )
 
 
-def _no_previous(response_id: str) -> NotFound:
-    return NotFound(
+def _no_previous(response_id: str) -> InvalidRequest:
+    return InvalidRequest(
         f"Previous response with id '{_shown(response_id)}' not found. It, or a response before it, may have expired, "
         "been too large to be kept, or belong to another key. Send the whole conversation in 'input'.",
         param="previous_response_id",

@@ -129,7 +129,7 @@ class Model:
 
 
 class Store(Protocol):
-    """Where things survive an instance and are shared: values of at most MAX_STORED_BYTES under a key, each with an end.
+    """Where things survive an instance and are shared: values of at most MAX_STORED_BYTES, each with an end.
     Raises StoreError when it is down, slow or full; whoever uses it must be able to go on without it."""
 
     durable: bool
@@ -168,13 +168,6 @@ class ImageUpstream(Protocol):
 
     async def images(self, request: ImagesRequest, lease: Lease, *, timeout_s: float) -> ImagesAnswer:
         """Send the request and wait for the status line, at most `timeout_s`. Raises UpstreamError, InvalidRequest."""
-
-
-class ImageHost(Protocol):
-    """A place on the web for pictures."""
-
-    async def put(self, data: bytes, media_type: str) -> str:
-        """Keeps a picture (`image/png` and the like) and returns its address. Raises GatewayError."""
 
 
 @dataclass(frozen=True, slots=True)

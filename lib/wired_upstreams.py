@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -11,19 +12,24 @@ from lib.accounts.fixed import FixedCredentials
 from lib.accounts.pool import AccountPool
 from lib.catalogues import Target
 from lib.prompted.policy import EnforcedUpstream
-from lib.types import Caller, Clock, Upstream
+from lib.store.opening import open_store
+from lib.types import Caller, Clock, Credentials, Upstream
 from lib.upstreams.codex import NAME, CodexUpstream
 from lib.upstreams.codex_api import CodexApi
 from lib.upstreams.http import HttpClients, Timeouts
 
 if TYPE_CHECKING:
+    from lib.accounts.renewing import RenewingCredentials
     from lib.settings import Settings
     from lib.upstreams.openai import Wire
     from lib.upstreams.openai_api import OpenAIApi
 
 OPENAI, SIGNED = "openai", "signed"
 
-_ACCOUNT_VARIABLES = frozenset({"CHATGPT_ACCESS_TOKENS", "CHATGPT_ACCOUNTS", "VERCEL_CONFIG_FILE"})
+_LOG = logging.getLogger("chat2api.accounts")
+_MAX_TOKENS_BYTES = 256 * 1024
+
+_ACCOUNT_VARIABLES = frozenset({"OPENAI_API_KEY", "CHATGPT_ACCESS_TOKENS", "CHATGPT_ACCOUNTS", "VERCEL_CONFIG_FILE"})
 
 
 def uses_demo(settings: Settings) -> bool:
@@ -46,7 +52,9 @@ class Upstreams:
         """Whether any of them takes bodies of a dialect as they are."""
         self._settings = settings
         self._now = now
+        self.store = open_store(settings.state_url.get_secret_value() if settings.state_url else None)
         self._pools: list[AccountPool] = []
+        self._renewing: RenewingCredentials | None = None
         self._codex = self._codex_target()
 
     def targets(self) -> Sequence[Target]:
@@ -72,6 +80,13 @@ class Upstreams:
         counts = [pool.counts() for pool in self._pools]
         return sum(count for count, _ in counts), sum(usable for _, usable in counts)
 
+    async def aclose(self) -> None:
+        """Waits for renewals that are under way, and closes every connection."""
+        if self._renewing is not None:
+            await self._renewing.aclose()
+        await self.clients.aclose()
+        await self.store.aclose()
+
     def _codex_target(self) -> Target:
         from lib.upstreams.codex_images import CodexImages
 
@@ -86,9 +101,39 @@ class Upstreams:
         accounts = [Account.from_config(config, slot) for slot, config in enumerate(settings.accounts, 1)]
         return Target(
             _with_tools(CodexUpstream(api, max_event_bytes=settings.max_event_bytes), settings.chatgpt_tools, settings),
-            self._pool(accounts, NAME),
+            self._renewed(self._pool(accounts, NAME), accounts),
             CodexImages(api, model=settings.image_model, max_answer_bytes=settings.max_event_bytes),
         )
+
+    def _renewed(self, pool: AccountPool, accounts: Sequence[Account]) -> Credentials:
+        """The pool, with tokens that are renewed if the settings want it and any can be."""
+        settings = self._settings
+        mode = settings.token_refresh
+        if mode == "off" or settings.token_url is None or self._misdirected("token_url"):
+            return pool
+        if not any(config.refresh_token for config in settings.accounts):
+            return pool
+        always = mode == "on"
+        if not (always or self.store.durable):
+            _LOG.info("token.renewal_off", extra={"fields": {"reason": "TOKEN_REFRESH=auto without STATE_URL"}})
+            return pool
+        from lib.accounts.oauth import TIMEOUT_S, TokenEndpoint
+        from lib.accounts.renewal import Renewal
+        from lib.accounts.renewing import RenewingCredentials
+        from lib.accounts.rotated import RotatedTokens
+
+        async def post(url: str, headers: Mapping[str, str], body: bytes, proxy: str | None) -> tuple[int, bytes]:
+            answer = await self.clients.open(
+                "POST", url, headers=headers, content=body, proxy=proxy, first_byte_s=TIMEOUT_S
+            )
+            return answer.status, await answer.read(_MAX_TOKENS_BYTES)
+
+        kept = RotatedTokens(self.store.strict)  # a lock that one instance gives itself is none
+        endpoint = TokenEndpoint(post, url=settings.token_url)
+        renewal = Renewal(endpoint, kept, pool.put_in_place, now=self._now, always=always)
+        pairs = zip(settings.accounts, accounts, strict=True)
+        self._renewing = RenewingCredentials(pool, pairs, renewal, now=self._now)
+        return self._renewing
 
     def _openai(self) -> Target:
         from lib.upstreams.openai_api import OPENAI_URL, OpenAIApi, authorize_for

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lib.image_relay import ImageRelay
     from lib.reading.reader import Reader
     from lib.settings import Settings
+    from lib.stored_responses import StoredResponses
 
 
 class Gateway:
@@ -39,7 +40,7 @@ class Gateway:
         )
         budget = Budget(settings.max_attempts, settings.failover_budget_s, settings.first_byte_timeout_s)
         self._failover = Failover(budget, now=now)
-        self._closers: list[Callable[[], Awaitable[None]]] = [self._upstreams.clients.aclose]
+        self._closers: list[Callable[[], Awaitable[None]]] = [self._upstreams.aclose]
 
     @functools.cached_property
     def relay(self) -> Relay:
@@ -54,7 +55,18 @@ class Gateway:
             forwarding=self.forwarding if self._upstreams.forwards else None,
             reader=self._reader if self._settings.read_urls else None,
             host=self._host,
+            history=self.responses,
         )
+
+    @functools.cached_property
+    def responses(self) -> StoredResponses | None:
+        """What is kept of earlier turns; None: nothing."""
+        life_s = self._settings.responses_life_s
+        if self._settings.state_url is None or not life_s:
+            return None
+        from lib.stored_responses import StoredResponses
+
+        return StoredResponses(self._upstreams.store, life_s=life_s)
 
     @functools.cached_property
     def images(self) -> ImageRelay:

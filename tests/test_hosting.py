@@ -14,8 +14,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from lib.errors import GatewayError
-from lib.hosting import S3Host
-from lib.types import ImageHost
+from lib.hosting import ImageHost, S3Host
 from tests.fakes.serving import loopback_socket
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))

@@ -10,7 +10,7 @@ import pytest
 
 from lib.dialects.chat import CHAT
 from lib.dialects.responses import RESPONSES
-from lib.dialects.responses_stored import Turn
+from lib.dialects.responses_stored import Link, Turn
 from lib.errors import GatewayError, InvalidRequest, NotFound
 from lib.stored_responses import StoredResponses, StoredTurn
 from lib.types import Caller
@@ -96,9 +96,9 @@ def test_no_other_caller_finds_a_response(caller: Caller) -> None:
         find(store, "a", caller)
     with pytest.raises(NotFound):
         asyncio.run(kept(store).delete("resp_a", caller))
-    with pytest.raises(NotFound):
+    with pytest.raises(InvalidRequest):
         asyncio.run(exchange(store, "b", caller, previous_response_id="resp_a"))
-    assert find(store, "a")
+    assert find(store, "a").affinity
 
 
 def test_keys_tell_nothing_of_the_credential() -> None:
@@ -111,7 +111,7 @@ def test_a_response_expires() -> None:
     store = FakeStore()
     conversation(store, "a")
     store.now = 59
-    assert find(store, "a")
+    assert find(store, "a").affinity
     store.now = 60
     with pytest.raises(NotFound):
         find(store, "a")
@@ -122,10 +122,10 @@ def test_a_conversation_with_a_hole_cannot_be_continued(lost: str) -> None:
     store = FakeStore()
     conversation(store, "a", "b")
     asyncio.run(kept(store).delete(f"resp_{lost}", MINE))
-    with pytest.raises(NotFound) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         asyncio.run(exchange(store, "c", previous_response_id="resp_b"))
     error = caught.value
-    assert (error.status, error.code, error.param) == (404, "previous_response_not_found", "previous_response_id")
+    assert (error.status, error.code, error.param) == (400, "previous_response_not_found", "previous_response_id")
 
 
 def test_a_damaged_value_is_as_good_as_none() -> None:
@@ -136,7 +136,7 @@ def test_a_damaged_value_is_as_good_as_none() -> None:
             store.values[key] = (value[:9], end)
     with pytest.raises(NotFound):
         find(store, "a")
-    with pytest.raises(NotFound):
+    with pytest.raises(InvalidRequest):
         asyncio.run(exchange(store, "c", previous_response_id="resp_b"))
 
 
@@ -145,8 +145,8 @@ def test_what_is_no_id_is_not_looked_up(id: str) -> None:
     store = FakeStore()
     for act in (kept(store).find, kept(store).delete):
         with pytest.raises(NotFound):
-            asyncio.run(act(id, MINE))  # type: ignore[arg-type]
-    with pytest.raises(NotFound):
+            asyncio.run(act(id, MINE))
+    with pytest.raises(InvalidRequest):
         asyncio.run(exchange(store, "b", previous_response_id=id))
     assert store.reads == []
 
@@ -198,8 +198,18 @@ def test_a_store_that_is_down_is_told_to_who_needs_it() -> None:
     store.down = {"get", "delete"}
     for act in (kept(store).find("resp_a", MINE), kept(store).delete("resp_a", MINE)):
         with pytest.raises(GatewayError) as caught:
-            asyncio.run(act)  # type: ignore[arg-type]
+            asyncio.run(act)
         assert (caught.value.status, caught.value.code) == (503, "store_unavailable")
     store.down = {"delete"}
     with pytest.raises(GatewayError):
         asyncio.run(kept(store).delete("resp_a", MINE))
+
+
+def test_a_conversation_that_is_too_long_is_refused_before_it_is_read() -> None:
+    store = FakeStore()
+    long = Turn({"id": "resp_z", "output": []}, [], "root", [Link(f"resp_{number}", 1, 1) for number in range(100)])
+    assert asyncio.run(kept(store).keep(long, MINE)) is None
+    with pytest.raises(InvalidRequest) as caught:
+        asyncio.run(exchange(store, "b", previous_response_id="resp_z"))
+    assert caught.value.code == "context_length_exceeded"
+    assert len(store.reads) == 1

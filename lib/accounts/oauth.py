@@ -15,7 +15,6 @@ import msgspec
 
 from lib.errors import UpstreamError
 
-TOKEN_URL = "https://auth.openai.com/oauth/token"  # noqa: S105 - an address, not a token
 CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann"
 """The open-source Codex CLI, whose logins these are: a public client, which has no secret."""
 TIMEOUT_S = 10.0
@@ -56,9 +55,9 @@ class _Answer:
 
 
 class TokenEndpoint:
-    """`POST /oauth/token`."""
+    """`POST /oauth/token`, at a whole URL. timeout_s: for the whole of it."""
 
-    def __init__(self, post: Post, *, url: str = TOKEN_URL, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, post: Post, *, url: str, timeout_s: float = TIMEOUT_S) -> None:
         self._post = post
         self._url = url
         self._timeout_s = timeout_s

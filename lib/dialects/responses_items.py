@@ -157,8 +157,8 @@ def _read_foreign(item: Item, param: str) -> Item:
 
 def _read_reference(item: Item, param: str) -> Item:
     raise InvalidRequest(
-        f"'{param}' refers to an item of an earlier response, and this gateway stores none. Send the item itself, with "
-        "the whole conversation in 'input' (in the AI SDK: set the provider option store to false).",
+        f"'{param}' refers to an item of an earlier response, and this gateway looks up none. Send the item itself, "
+        "with the whole conversation in 'input' (in the AI SDK: set the provider option store to false).",
         param=param,
         code="unsupported_value",
     )

@@ -47,7 +47,7 @@ _INCLUDABLE = one_of(
     "web_search_call.action.sources",
     "web_search_call.results",
 )
-_STATELESS = "this gateway keeps no responses. Send the whole conversation in 'input'."
+_STATELESS = "this gateway keeps no {}. Send the whole conversation in 'input'."
 
 FIELDS: Table = table(
     MODEL,
@@ -56,7 +56,7 @@ FIELDS: Table = table(
     Field("background_options", object_, treatment=_PASSED),
     Field("client_metadata", object_, neutral=({},), treatment=_PASSED),
     Field("context_management", Check("an array or an object", (list, dict)), neutral=([], {}), treatment=_PASSED),
-    Field("conversation", anything, treatment=_REFUSED, reason=_STATELESS),
+    Field("conversation", anything, treatment=_REFUSED, reason=_STATELESS.format("conversations")),
     Field("image", object_, treatment=_PASSED),
     Field("include", string_list, "include", ([],)),
     Field("input", Check("a string or an array of items", (str, list)), required=True),
@@ -72,7 +72,7 @@ FIELDS: Table = table(
     Field("metadata", string_map),
     Field("moderation", object_, treatment=_PASSED),
     Field("parallel_tool_calls", boolean, "parallel_tool_calls", (True,)),
-    Field("previous_response_id", anything, treatment=_REFUSED, reason=_STATELESS),
+    Field("previous_response_id", anything, treatment=_REFUSED, reason=_STATELESS.format("responses")),
     Field("prompt", anything, treatment=_REFUSED, reason="stored prompts belong to the platform. Send the text."),
     Field("prompt_cache_key", _IDENTIFIER, "prompt_cache_key", ("",)),
     Field("prompt_cache_options", object_, treatment=_PASSED),
@@ -93,7 +93,7 @@ FIELDS: Table = table(
     Field("user", _IDENTIFIER, neutral=("",), treatment=_PASSED),
 )
 """`user` is passed and also keeps a conversation on one account; the renderer echoes `metadata` and serves
-`include_obfuscation`."""
+`include_obfuscation`. Where responses are kept, `responses_stored` serves `previous_response_id` and `store`."""
 
 
 def parse(body: Mapping[str, Any], past: Sequence[Item] = ()) -> CanonicalRequest:

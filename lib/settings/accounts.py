@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from lib.settings import values
-from lib.settings.values import Note, Unusable
+from lib.settings.values import Note, Pieces, Unusable
 
 _TRAILING_COMMA = re.compile(r",(?=\s*[\]}])")
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*", re.ASCII)
@@ -45,9 +45,8 @@ _NAMES = tuple(entry.name for entry in fields(AccountConfig))
 
 def parse(value: object, note: Note) -> tuple[AccountConfig, ...] | None:
     """The usable accounts of a variable or of a YAML list. Raises Unusable."""
-    decoded = _decode(value, note) if isinstance(value, str) else value
     accounts = []
-    for number, entry in enumerate(decoded if isinstance(decoded, list | tuple) else [decoded], 1):
+    for number, entry in enumerate(_entries(value, note), 1):
         try:
             accounts.append(_account(entry, note))
         except Unusable as problem:
@@ -72,6 +71,19 @@ def joined(lists: Iterable[tuple[str, Iterable[AccountConfig]]]) -> tuple[tuple[
             missing = {name: getattr(config, name) for name in _NAMES if getattr(first, name) is None}
             accounts[config.access_token] = replace(first, **missing)
     return tuple(accounts.values()), repeats
+
+
+def _entries(value: object, note: Note) -> Iterator[Any]:
+    """Raises Unusable; of a value in pieces only the ones that cannot be decoded are left out."""
+    if not isinstance(value, Pieces):
+        decoded = _decode(value, note) if isinstance(value, str) else value
+        yield from decoded if isinstance(decoded, list | tuple) else [decoded]
+        return
+    for number, piece in enumerate(value, 1):
+        try:
+            yield from _entries(piece, note)
+        except Unusable as problem:
+            note(f"item {number} was dropped: it {problem}")
 
 
 def _decode(value: str, note: Note) -> Any:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from lib.settings import accounts, state, upstreams, values
+from lib.settings import accounts, references, state, upstreams, values
 from lib.settings.accounts import AccountConfig
 from lib.settings.reading import Reading
 from lib.settings.sources import FILE_ACCOUNTS, ConfigFile
@@ -25,7 +25,20 @@ Size = Annotated[int, values.size]
 
 # Where requests go and by which way. A default instead of an unusable value would send credentials somewhere else
 # than the operator asked for.
-_WAYS = ("chatgpt_base_url", "proxy", "openai_base_url", "signed_base_url")
+_WAYS = ("chatgpt_base_url", "proxy", "token_url", "openai_base_url", "signed_base_url")
+
+# What may be a reference (`ssm:/name`) instead of a secret, and what may be a list of them.
+_SECRETS = ("proxy", "key_b", "state_url")
+_SECRET_LISTS = (
+    "auth_tokens",
+    "access_token_prefix",
+    "access_token_prefixes",
+    "chatgpt_access_tokens",
+    "chatgpt_accounts",
+    "chatgpts",
+    "openai_api_key",
+    "key_pairs",
+)
 
 
 class Settings(BaseSettings):
@@ -60,6 +73,11 @@ class Settings(BaseSettings):
     chatgpt_tools: Annotated[str, values.tools] = "native"
     """native, prompted or off."""
     codex_client_version: Annotated[str, values.version] = "0.160.0"
+
+    token_refresh: Annotated[str, upstreams.token_refresh] = "auto"  # noqa: S105 - no token
+    """auto, on or off."""
+    token_url: Annotated[str | None, values.base_url] = "https://auth.openai.com/oauth/token"  # noqa: S105 - no token
+    """None: the variable is set but unusable."""
 
     openai_api_key: Secrets = ()
     openai_base_url: Annotated[str | None, values.base_url] = None
@@ -166,7 +184,7 @@ class Settings(BaseSettings):
     @model_validator(mode="wrap")
     @classmethod
     def _forgiving(cls, raw: dict[str, Any], handler: ModelWrapValidatorHandler[Self]) -> Self:
-        reading = Reading(raw)
+        reading = Reading(references.resolved(raw, singles=_SECRETS, lists=_SECRET_LISTS))
         fields: dict[str, Any] = {}
         for name, field in cls.model_fields.items():
             value = reading.take(name, field.metadata[0])

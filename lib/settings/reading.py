@@ -15,6 +15,13 @@ class Placed(NamedTuple):
     place: str
 
 
+class Unresolved(NamedTuple):
+    """In place of a raw value that could not be had."""
+
+    reason: str
+    """Reads on from the name of the variable. Safe to log."""
+
+
 class Reading:
     """Takes raw values apart. A source may leave a Problem of its own among them, under any name."""
 
@@ -31,6 +38,8 @@ class Reading:
         if value is None:
             return None
         try:
+            if isinstance(value, Unresolved):
+                raise Unusable(value.reason)
             return parser(value, lambda text: self.add(place, text))
         except Unusable as reason:
             self.unusable[name] = self.add(place, str(reason))

@@ -1,4 +1,4 @@
-"""Parsers for the settings of further upstreams: key pairs, wires, buckets."""
+"""Parsers for the settings of upstreams: key pairs, wires, buckets, the renewal of tokens."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ def wire(value: object, note: Note) -> str | None:
     bare = text(value, note).lower()
     if bare not in ("", "responses", "chat"):
         raise Unusable("must be responses or chat")
+    return bare or None
+
+
+def token_refresh(value: object, note: Note) -> str | None:
+    bare = text(value, note).lower()
+    if bare not in ("", "auto", "on", "off"):
+        raise Unusable("must be auto, on or off")
     return bare or None
 
 

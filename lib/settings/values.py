@@ -46,6 +46,10 @@ class Unusable(Exception):
     """The value cannot be used; the message says why, without the value."""
 
 
+class Pieces(tuple[Any, ...]):
+    """A raw value in several parts, of which each has the form that the whole may have."""
+
+
 T = TypeVar("T")
 Note = Callable[[str], object]
 Parser = Callable[[object, Note], Any]
@@ -54,6 +58,16 @@ Parser = Callable[[object, Note], Any]
 def is_visible(text: str) -> bool:
     """Whether the text is printable ASCII without white space, as all that goes into a header must be."""
     return _VISIBLE.fullmatch(text) is not None
+
+
+def bare(text: str) -> str:
+    """A text without the white space, byte order mark and quotes around it."""
+    return text.strip(_SPACE).strip(_SPACE + _QUOTES)
+
+
+def split(text: str) -> list[str]:
+    """A list cut at commas, semicolons and line ends."""
+    return _SEPARATORS.split(text)
 
 
 def text(value: object, note: Note) -> str:

@@ -78,11 +78,12 @@ class OpenAIForwarder:
         kind = http.headers.get("content-type", "").partition(";")[0].strip().lower()
         if not 200 <= http.status < 300 or kind in _PAGES:
             raise await self._api.refusal(http)
-        if kind == _JSON:
+        is_sound = request.path.startswith(_AUDIO)
+        if kind == _JSON or (kind != _EVENTS and not request.stream and not is_sound):  # not all servers say what it is
             body = await http.read(self._max_body_bytes)
             self._check(request, http, body)
             return ForwardedBody(http, {"content-type": _JSON}, _nothing(), body)
-        if kind == _EVENTS or (request.stream and not request.path.startswith(_AUDIO)):
+        if kind == _EVENTS or not is_sound:
             return await self._begin_stream(http, http.chunks())
         chunks = http.chunks()
         first = await anext(chunks, b"")
@@ -93,11 +94,13 @@ class OpenAIForwarder:
         return ForwardedBody(http, _headers(http.headers), chunks, first)
 
     def _check(self, request: Forwarded, http: HttpAnswer, body: bytes) -> None:
-        """Raises UpstreamError for an error under a 200, and for a whole answer where a stream was asked for. Sound is
-        no exception but goes its own way: not every model of speech can stream."""
-        if not body.strip():
+        """Raises UpstreamError for an error or a web page under a 200, and for a whole answer where a stream was asked
+        for. Sound is no exception but goes its own way: not every model of speech can stream."""
+        beginning = body[:_BEGINNING].lstrip()
+        if not beginning and not body.strip():
             raise _empty()
-        beginning = body[:_BEGINNING]
+        if beginning[:1] == b"<":
+            raise openai_errors.from_http(http.status, http.headers, body, self._now())
         is_other = request.stream and not request.path.startswith(_AUDIO)
         if is_other or b'"error"' in beginning or b'"detail"' in beginning:
             try:

@@ -17,6 +17,7 @@ from lib.web.images import ImageApi
 from lib.web.logs import configure, log_problem
 from lib.web.paths import Table
 from lib.web.routes import Api
+from lib.web.stored import StoredApi
 
 if TYPE_CHECKING:
     from lib.settings import Settings
@@ -51,7 +52,12 @@ def create_app(settings: Settings, *, now: Clock = time.time) -> Gate:
         max_request_bytes=limit,
         strict=strict,
         keep_alive_s=keep_alive_s,
-        others=[*images.endpoints(), *forwarded.endpoints(), *BillingApi(auth).endpoints()],
+        others=[
+            *images.endpoints(),
+            *forwarded.endpoints(),
+            *StoredApi(lambda: gateway.responses, auth, max_request_bytes=limit).endpoints(),
+            *BillingApi(auth).endpoints(),
+        ],
     )
     deadlines = Deadlines(limit_s=settings.max_duration_s, margin_s=settings.deadline_margin_s)
     return build_app(

@@ -113,6 +113,10 @@ class Authenticator:
             raise AuthenticationError(_NO_SIGNATURES)
         return found
 
+    def is_local(self, caller: Caller) -> bool:
+        """Whether the caller holds one of the gateway's own keys: no token of another service, no signature."""
+        return caller.token is None and self._is_local(caller.identity)
+
     def _guard(self, app: App, max_bytes: int) -> App:
         def guard(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
             """Not a coroutine function: the endpoint's own coroutine is handed on, which saves one for each piece."""

@@ -27,6 +27,7 @@ from lib.web.asgi import (
     send_whole,
 )
 from lib.web.deadline import Deadlines
+from lib.web.instance import Instance
 from lib.web.logs import log_failure, log_request
 from lib.web.paths import Endpoint, Table
 
@@ -50,7 +51,7 @@ _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 
 class Gate:
     """The ASGI application around a table of endpoints. `close` is awaited when a server shuts down in good order.
-    max_answer_bytes: what the platform carries in one piece; None for no limit."""
+    max_answer_bytes: what the platform carries in one piece; None for no limit. instance: counts the requests."""
 
     def __init__(
         self,
@@ -60,12 +61,14 @@ class Gate:
         close: Callable[[], Awaitable[None]] | None = None,
         deadlines: Deadlines | None = None,
         max_answer_bytes: int | None = None,
+        instance: Instance | None = None,
     ) -> None:
         self._table = table
         self._now = now
         self._close = close
         self._deadlines = deadlines or Deadlines(limit_s=None, margin_s=0)
         self._max_answer_bytes = max_answer_bytes
+        self._instance = instance or Instance()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -98,6 +101,7 @@ class Gate:
         finally:
             if trace.failure is not None:
                 log_failure("request.failed", trace.failure, request_id=trace.request_id)
+            self._instance.count(trace.status)
             log_request(trace, now=self._now())
 
     async def _answer(self, scope: Scope, receive: Receive, send: _Outgoing) -> None:
@@ -229,7 +233,7 @@ def _preflight_headers(scope: Scope) -> Headers:
     names = [name for name in map(str.strip, asked) if _TOKEN.fullmatch(name)]
     return [
         _TEXT,
-        (b"access-control-allow-methods", b"GET, HEAD, POST, OPTIONS"),
+        (b"access-control-allow-methods", b"GET, HEAD, POST, DELETE, OPTIONS"),
         (b"access-control-allow-headers", (", ".join(names) or "authorization, content-type").encode("ascii")),
         (b"access-control-max-age", b"86400"),
         (b"vary", b"access-control-request-headers"),

@@ -23,7 +23,8 @@ _MAX_COMPARED_CHARS = 200
 class Endpoint:
     """One row of the table: a path, and who answers which method on it.
 
-    A path that ends in `{id}` takes the rest of the path, slashes included, as `scope["path_params"]["id"]`.
+    `{id}` in a path takes whatever stands there, slashes included, as `scope["path_params"]["id"]`; of two such paths
+    the one that is listed first is taken.
     """
 
     path: str
@@ -48,18 +49,20 @@ class Table:
 
     def __init__(self, endpoints: Iterable[Endpoint]) -> None:
         self._exact: dict[str, Endpoint] = {}
-        self._prefixes: list[tuple[str, Endpoint]] = []
+        self._patterns: list[tuple[str, str, Endpoint]] = []
+        """What stands before and behind the id."""
         self._shown: list[str] = []
         self._families: dict[str, ApiFamily] = {}
         for endpoint in endpoints:
             for path in _spellings(endpoint.path):
                 if endpoint.family is not OPENAI:
                     self._families[path] = endpoint.family
-                if path.endswith("{id}"):
-                    self._prefixes.append((path.removesuffix("{id}"), endpoint))
+                before, parameter, after = path.partition("{id}")
+                if parameter:
+                    self._patterns.append((before, after, endpoint))
                 else:
                     self._exact[path] = endpoint
-            if endpoint.shown and not endpoint.path.endswith("{id}"):
+            if endpoint.shown and "{id}" not in endpoint.path:
                 self._shown.append(endpoint.path)
 
     def find(self, path: str) -> tuple[Endpoint, dict[str, str]] | None:
@@ -74,9 +77,9 @@ class Table:
         endpoint = self._exact.get(path)
         if endpoint is not None:
             return endpoint, {}
-        for prefix, endpoint in self._prefixes:
-            if path.startswith(prefix):
-                return endpoint, {"id": path[len(prefix) :]}
+        for before, after, endpoint in self._patterns:
+            if path.startswith(before) and path.endswith(after) and len(path) > len(before) + len(after):
+                return endpoint, {"id": path[len(before) : len(path) - len(after)]}
         return None
 
     def family(self, path: str) -> ApiFamily:

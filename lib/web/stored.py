@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lib.errors import InvalidRequest, NotFound
 from lib.types import Caller
-from lib.web.asgi import TRACE_KEY, Receive, Scope, Send, send_json
+from lib.web.asgi import TRACE_KEY, App, Receive, Scope, Send, send_json
 from lib.web.auth import Authenticator, caller_of
 from lib.web.bodies import read_body
 from lib.web.paths import Endpoint
@@ -27,6 +27,10 @@ class KeptResponses(Protocol):
         """Raises NotFound, GatewayError."""
 
 
+Query = Mapping[str, str]
+Act = Callable[[KeptResponses, str, Caller, Query], Awaitable[dict[str, Any]]]
+
+
 class StoredApi:
     """The endpoints around the kept responses, which are made with the first request; None: nothing is kept."""
 
@@ -38,34 +42,35 @@ class StoredApi:
         self._max_request_bytes = max_request_bytes
 
     def endpoints(self) -> list[Endpoint]:
-        """The rows for the table. The path's last member takes what stands below it, too: `input_items`, `cancel`."""
-        methods = {"GET": self._answer, "DELETE": self._answer, "POST": self._answer}
-        row = Endpoint("/v1/responses/{id}", methods, "A kept response; its input is below it, at /input_items")
-        return [self._auth.guarded(row, max_bytes=self._max_request_bytes)]
+        """The rows for the table, the longer paths first."""
+        rows = [
+            Endpoint(
+                "/v1/responses/{id}/input_items", {"GET": self._app(input_items)}, "What a kept response was asked"
+            ),
+            Endpoint("/v1/responses/{id}/cancel", {"POST": self._app(cancel)}, "Cancel a response: refused, see there"),
+            Endpoint(
+                "/v1/responses/{id}",
+                {"GET": self._app(response), "DELETE": self._app(delete)},
+                "A kept response: read it, or forget it",
+            ),
+        ]
+        return [self._auth.guarded(row, max_bytes=self._max_request_bytes) for row in rows]
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[TRACE_KEY].dialect = "responses"
-        await read_body(scope, receive, max_bytes=self._max_request_bytes)  # from here on, only a disconnect can come
-        response_id, _, below = scope["path_params"]["id"].partition("/")
-        act = _ACTS.get((scope["method"], below))
-        if act is None:
-            raise NotFound(
-                f"There is no {scope['method']} here. Kept responses have GET and DELETE /v1/responses/{{id}}, "
-                "GET /v1/responses/{id}/input_items and POST /v1/responses/{id}/cancel.",
-                code="endpoint_not_served",
-            )
-        responses = self._responses()
-        if responses is None:
-            raise NotFound(
-                "This gateway keeps no responses. Its operator sets STATE_URL to have them kept.",
-                code="endpoint_not_served",
-            )
-        async with Watch(receive):
-            answer = await act(responses, response_id, caller_of(scope), _query(scope))
-        await send_json(send, 200, answer)
+    def _app(self, act: Act) -> App:
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            scope[TRACE_KEY].dialect = "responses"
+            await read_body(scope, receive, max_bytes=self._max_request_bytes)  # now only a disconnect can come
+            responses = self._responses()
+            if responses is None:
+                raise NotFound(
+                    "This gateway keeps no responses. Its operator sets STATE_URL to have them kept.",
+                    code="endpoint_not_served",
+                )
+            async with Watch(receive):
+                found = await act(responses, scope["path_params"]["id"], caller_of(scope), _query(scope))
+            await send_json(send, 200, found)
 
-
-Query = Mapping[str, str]
+        return answer
 
 
 async def response(responses: KeptResponses, response_id: str, caller: Caller, query: Query) -> dict[str, Any]:
@@ -101,14 +106,6 @@ async def cancel(responses: KeptResponses, response_id: str, caller: Caller, que
         "responses.",
         code="invalid_value",
     )
-
-
-_ACTS = {
-    ("GET", ""): response,
-    ("DELETE", ""): delete,
-    ("GET", "input_items"): input_items,
-    ("POST", "cancel"): cancel,
-}
 
 
 def _query(scope: Scope) -> Query:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from lib.accounts.oauth import CLIENT_ID, TOKEN_URL, RefreshError, TokenEndpoint, Tokens
+from lib.accounts.oauth import CLIENT_ID, RefreshError, TokenEndpoint, Tokens
 from lib.errors import UpstreamError, Verdict
 
+URL = "https://auth.example.org/oauth/token"
 CANARY = "Zq7vKcanaryLx4Wj"
 OLD = Tokens(f"access-{CANARY}", f"rt.1.{CANARY}", f"id-{CANARY}")
 NEW = {"access_token": "access-2", "refresh_token": "rt.2", "id_token": "id-2", "token_type": "Bearer", "expires_in": 9}
@@ -27,7 +28,7 @@ class Wire:
 
 
 def refresh(wire: Wire) -> Tokens:
-    return asyncio.run(TokenEndpoint(wire).refresh(OLD, "http://proxy:1"))
+    return asyncio.run(TokenEndpoint(wire, url=URL).refresh(OLD, "http://proxy:1"))
 
 
 def refused(status: int, body: object) -> RefreshError:
@@ -41,7 +42,7 @@ def test_the_request_is_that_of_a_public_client() -> None:
     wire = Wire(200, NEW)
     assert refresh(wire) == Tokens("access-2", "rt.2", "id-2")
     [(url, headers, body, proxy)] = wire.sent
-    assert (url, proxy) == (TOKEN_URL, "http://proxy:1")
+    assert (url, proxy) == (URL, "http://proxy:1")
     assert headers == {"content-type": "application/json", "accept": "application/json"}
     assert msgspec.json.decode(body) == {
         "client_id": CLIENT_ID,
@@ -105,7 +106,7 @@ def test_a_silent_endpoint_is_given_up() -> None:
         raise AssertionError
 
     with pytest.raises(RefreshError, match="upstream_timeout"):
-        asyncio.run(TokenEndpoint(silent, timeout_s=0.01).refresh(OLD, None))
+        asyncio.run(TokenEndpoint(silent, url=URL, timeout_s=0.01).refresh(OLD, None))
 
 
 def test_an_endpoint_out_of_reach_is_no_refusal() -> None:
@@ -113,7 +114,7 @@ def test_an_endpoint_out_of_reach_is_no_refusal() -> None:
         raise UpstreamError("x", verdict=Verdict.UNREACHABLE, code="upstream_unreachable")
 
     with pytest.raises(RefreshError, match="upstream_unreachable") as caught:
-        asyncio.run(TokenEndpoint(unreachable).refresh(OLD, None))
+        asyncio.run(TokenEndpoint(unreachable, url=URL).refresh(OLD, None))
     assert not caught.value.is_final
 
 

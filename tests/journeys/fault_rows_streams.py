@@ -79,8 +79,8 @@ def _image(size: int) -> list[Any]:
 
 
 def _shown(size: int) -> dict[str, str]:
-    picture = f"![image](data:image/png;base64,{'A' * size})\n\n"
-    return {"chat": picture, "messages": picture}
+    picture = f"![image](data:image/png;base64,{'A' * size})"
+    return {"chat": f"{picture}\n\n", "messages": picture}  # where it is a block of its own
 
 
 def _without(composer: Composer, kind: str) -> list[Any]:
@@ -187,6 +187,20 @@ ROWS = [
         once=ANOTHER,
         always=Then(status=504, code="upstream_stalled", accounts="abc", should_retry="true"),
         settings={"idle_timeout_s": 0.1},
+    ),
+    Row(
+        id="F18",
+        fault="keep-alives for ever",
+        upstream=lambda: stream(keepalives=5_000, pause_s=PAUSE_S),
+        always=Then(status=504, code="upstream_timeout", should_retry="true"),
+        settings={"failover_budget_s": 0.2},
+    ),
+    Row(
+        id="F18",
+        fault="comments for ever, headers gone",
+        upstream=lambda: Reads([_bytes(_text().events[:2]), *[b": wait\n\n"] * 400]),
+        always=Then(status=504, code="upstream_timeout", begun=True, said="", should_retry="true"),
+        settings={"failover_budget_s": 0.2, "commit_wait_s": 0.01},
     ),
     Row(
         id="F19",

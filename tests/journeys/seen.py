@@ -127,7 +127,11 @@ def _messages(answer: httpx.Response) -> Seen:
     if failed:
         return _seen("messages", answer, said, None, events[-1]["error"])
     assert kinds[-2:] == ["message_delta", "message_stop"]
-    places = [(event["type"], event["index"]) for event in events if event["type"].endswith(("_start", "_stop")) and "index" in event]
+    places = [
+        (event["type"], event["index"])
+        for event in events
+        if event["type"].endswith(("_start", "_stop")) and "index" in event
+    ]
     blocks = range(len(places) // 2)
     assert places == [(kind, block) for block in blocks for kind in ("content_block_start", "content_block_stop")]
     return _seen("messages", answer, said, _ENDINGS[events[-2]["delta"]["stop_reason"]])

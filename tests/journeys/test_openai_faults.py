@@ -164,7 +164,9 @@ def test_one_key_alone_tells_its_failure(start: Start, client: str, wire: str, s
 def test_a_key_that_is_used_up_rests(start: Start, wire: str) -> None:
     gateway = start(openai_wire=wire)
     gateway.backend.always(rate_limited(retry_after="60"), key=KEYS[0], path=path_of(wire))
-    answers = [ask(gateway, wire, streamed, f"Conversation {number}") for number in range(6) for streamed in (True, False)]
+    answers = [
+        ask(gateway, wire, streamed, f"Conversation {number}") for number in range(6) for streamed in (True, False)
+    ]
     assert {answer.status_code for answer in answers} == {200}
     assert gateway.keys().count(KEYS[0]) <= 1
     assert gateway.send("GET", "/v1/accTokens").json() == {"count": 2, "canUseCount": 1}
@@ -187,7 +189,9 @@ BROKEN_CHAT: dict[str, Behaviour] = {
     "cut": chat_stream(*chunks("one two three"), truncate_after=3),
     "closed": chat_stream(*chunks("one two three"), close_after=3),
     "stall": chat_stream(*chunks("one two three"), stall_after=3),
-    "error": chat_stream(*chunks("one two three")[:3], {"error": {"message": "Broke.", "code": "server_error"}}, done=False),
+    "error": chat_stream(
+        *chunks("one two three")[:3], {"error": {"message": "Broke.", "code": "server_error"}}, done=False
+    ),
     "garbage": chat_stream(*chunks("one two three")[:3], b"data: {\n\n", done=False),
     "html": chat_stream(*chunks("one two three")[:3], b"<html>oops</html>", done=False),
 }
@@ -284,7 +288,9 @@ def test_a_missing_done_is_forgiven_after_a_finish_reason(start: Start, client: 
 @WAYS
 def test_what_comes_after_the_end_does_not_matter(start: Start, client: str, wire: str) -> None:
     gateway = start(openai_wire=wire)
-    late: Behaviour = chat_stream(*chunks("You said: Hi"), keep_open=True) if wire == "chat" else stream(SPOKEN, keep_open=True)
+    late: Behaviour = (
+        chat_stream(*chunks("You said: Hi"), keep_open=True) if wire == "chat" else stream(SPOKEN, keep_open=True)
+    )
     gateway.backend.script(late, path=path_of(wire))
     begun = time.monotonic()
     assert good(client, ask(gateway, client, True))
@@ -304,9 +310,7 @@ def test_silence_is_bridged_and_then_told(start: Start, client: str, wire: str) 
 
 
 @WAYS
-def test_headers_leave_in_a_long_silence_and_another_key_still_takes_over(
-    start: Start, client: str, wire: str
-) -> None:
+def test_headers_leave_in_a_long_silence_and_another_key_still_takes_over(start: Start, client: str, wire: str) -> None:
     """The upstream's headers came and nothing else: the caller's stream begins, and fails over in silence."""
     if client == wire:
         pytest.skip("a forwarded stream whose headers have left is committed")

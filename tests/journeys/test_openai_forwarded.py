@@ -66,7 +66,9 @@ def test_a_responses_body_arrives_byte_for_byte(responses: Compatible, streamed:
 
 def test_only_the_model_changes_when_it_is_renamed(start: Start) -> None:
     gateway = start(openai_wire="chat", model_map="fast=gpt-test-mini")
-    body = b'{"temperature":1.70,"model":"fast","messages":[{"role":"user","content":"\\u00e6"}],"seed":12345678901234567}'
+    body = (
+        b'{"temperature":1.70,"model":"fast","messages":[{"role":"user","content":"\\u00e6"}],"seed":12345678901234567}'
+    )
     assert gateway.send("POST", "/v1/chat/completions", content=body).status_code == 200
     sent = gateway.backend.requests[0].body
     assert sent == body.replace(b'"fast"', b'"gpt-test-mini"')
@@ -75,7 +77,9 @@ def test_only_the_model_changes_when_it_is_renamed(start: Start) -> None:
 def test_a_body_without_a_model_gets_the_default(start: Start) -> None:
     gateway = start(openai_wire="chat", default_model="gpt-test-mini")
     for model in ({}, {"model": "auto"}, {"model": ""}):
-        answer = gateway.send("POST", "/v1/chat/completions", json={**model, "messages": [{"role": "user", "content": "Hi"}]})
+        answer = gateway.send(
+            "POST", "/v1/chat/completions", json={**model, "messages": [{"role": "user", "content": "Hi"}]}
+        )
         assert answer.status_code == 200, (model, answer.text)
         assert gateway.sent["model"] == "gpt-test-mini"
 
@@ -84,7 +88,9 @@ def test_a_body_without_a_model_gets_the_default(start: Start) -> None:
 def test_a_body_without_a_model_gets_the_first_of_the_catalogue(start: Start, wire: str) -> None:
     gateway = start(openai_wire=wire)
     gateway.backend.models = ("gpt-test-mini", "gpt-test")
-    content: dict[str, Any] = {"input": "Hi"} if wire == "responses" else {"messages": [{"role": "user", "content": "Hi"}]}
+    content: dict[str, Any] = (
+        {"input": "Hi"} if wire == "responses" else {"messages": [{"role": "user", "content": "Hi"}]}
+    )
     path = "/v1/responses" if wire == "responses" else "/v1/chat/completions"
     assert gateway.send("POST", path, json=content).status_code == 200
     assert gateway.sent["model"] == "gpt-test-mini"
@@ -106,7 +112,11 @@ def test_several_choices_and_logprobs_pass_whole(chat: Compatible) -> None:
     assert [choice.message.content for choice in found.choices] == ["Hi", "Hej"]
     assert found.choices[1].logprobs is not None and found.choices[1].logprobs.content is not None
     assert found.choices[1].logprobs.content[0].logprob == -0.1
-    assert (found.id, found.system_fingerprint, found.model_extra) == ("chatcmpl-x", "fp_7", {"x_vendor": {"kept": True}})
+    assert (found.id, found.system_fingerprint, found.model_extra) == (
+        "chatcmpl-x",
+        "fp_7",
+        {"x_vendor": {"kept": True}},
+    )
 
 
 def test_several_choices_pass_streamed(chat: Compatible) -> None:

@@ -22,6 +22,7 @@ SECRETS = [
     "CHATGPT_ACCESS_TOKENS",
     "CHATGPT_ACCOUNTS",
     "PROXY",
+    "STATE_URL",
     "VERCEL_CONFIG_FILE",
 ]
 VARIABLES = sorted(name.upper() for name in Settings.model_fields)

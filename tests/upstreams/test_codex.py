@@ -12,8 +12,8 @@ from lib.canonical.events import Event
 from lib.canonical.request import CanonicalRequest
 from lib.errors import UpstreamError, Verdict
 from lib.types import Lease, Model
-from lib.upstreams.codex_api import CodexApi
 from lib.upstreams.codex import CodexUpstream
+from lib.upstreams.codex_api import CodexApi
 from lib.upstreams.http import HttpClients, Timeouts
 from tests.fakes.codex_backend import MODELS, CodexBackend
 from tests.fakes.codex_behaviours import Never, challenge, http_error, raw, redirect, stream, usage_limit

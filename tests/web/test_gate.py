@@ -75,7 +75,7 @@ def test_a_preflight_needs_no_key_and_echoes_the_headers_it_asks_for(address: tu
         reply = ask(address, "OPTIONS", path, headers)
         assert (reply.status, reply.body) == (200, b"ok")
         assert reply.headers["access-control-allow-headers"] == "authorization, x-stainless-os, x-stainless-lang"
-        assert reply.headers["access-control-allow-methods"] == "get, head, post, options"
+        assert reply.headers["access-control-allow-methods"] == "get, head, post, delete, options"
         assert reply.headers["access-control-max-age"] == "86400"
         assert reply.headers["access-control-allow-origin"] == "*"
 

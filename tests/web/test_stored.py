@@ -107,22 +107,27 @@ def test_a_kept_response_is_not_streamed(address: tuple[str, int], query: str) -
 
 
 @pytest.mark.parametrize(
-    ("method", "path"),
+    ("method", "path", "allowed"),
     [
-        ("POST", "/v1/responses/compact"),
-        ("GET", "/v1/responses/resp_1/cancel"),
-        ("DELETE", "/v1/responses/resp_1/input_items"),
-        ("GET", "/v1/responses/resp_1/input_items/more"),
+        ("POST", "/v1/responses/compact", "delete, get, head, options"),
+        ("GET", "/v1/responses/resp_1/cancel", "options, post"),
+        ("DELETE", "/v1/responses/resp_1/input_items", "get, head, options"),
     ],
 )
-def test_there_is_nothing_else(address: tuple[str, int], method: str, path: str) -> None:
-    assert code(ask(address, method, path)) == (404, "endpoint_not_served")
+def test_other_methods_are_refused(address: tuple[str, int], method: str, path: str, allowed: str) -> None:
+    reply = ask(address, method, path)
+    assert code(reply) == (405, "method_not_allowed") and reply.headers["allow"] == allowed
+
+
+def test_what_is_below_an_id_is_no_id(address: tuple[str, int]) -> None:
+    assert code(ask(address, "GET", "/v1/responses/resp_1/input_items/more")) == (404, "not_found")
 
 
 def test_a_key_is_needed(address: tuple[str, int], responses: OneResponse) -> None:
     before = len(responses.calls)
-    for method in ("GET", "DELETE", "POST"):
-        assert ask(address, method, "/v1/responses/resp_1", {"authorization": "Bearer wrong"}).status == 401
+    for method, below in (("GET", ""), ("DELETE", ""), ("GET", "/input_items"), ("POST", "/cancel")):
+        path = f"/v1/responses/resp_1{below}"
+        assert ask(address, method, path, {"authorization": "Bearer wrong"}).status == 401
     assert len(responses.calls) == before
 
 
