@@ -112,6 +112,7 @@ async def _fetch(target: Target) -> list[Model]:
         try:
             return await target.upstream.models(lease)
         except UpstreamError as failure:
+            failure.hide(lease.secrets())
             error = refused_tokens([lease.account], failure.code) if failure.verdict is Verdict.ACCOUNT else failure
             await target.credentials.report(lease, Outcome(failure), None)
             if failure.verdict is Verdict.REQUEST:

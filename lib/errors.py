@@ -3,6 +3,7 @@
     GatewayError                what a reply needs: status, message, type, param, code, retry hints
     ├── InvalidRequest          400, the caller's request is at fault
     ├── AuthenticationError     401, no valid gateway key
+    ├── NotAllowed              403, the key is good, and not for this
     ├── NotFound                404, no such path or model
     ├── PayloadTooLarge         413
     ├── PoolExhausted           429 / 503 / 401, no account may serve this request
@@ -58,6 +59,13 @@ class GatewayError(Exception):
         if should_retry is not None:
             self.should_retry = should_retry
 
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Take these out of the message: an upstream may repeat what it was sent."""
+        for secret in secrets:
+            if secret in self.message:
+                self.message = self.message.replace(secret, "[removed]")
+                self.args = (self.message,)
+
     def envelope(self) -> dict[str, Any]:
         """The JSON body: `{"error": {"message", "type", "param", "code"}}`."""
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
@@ -77,6 +85,15 @@ class AuthenticationError(GatewayError):
     status = 401
     type = "invalid_request_error"
     code = "invalid_api_key"
+    should_retry = False
+
+
+class NotAllowed(GatewayError):
+    """The caller's key is good, and not for this."""
+
+    status = 403
+    type = "permission_error"
+    code = "key_not_allowed"
     should_retry = False
 
 

@@ -93,6 +93,7 @@ class Failover:
                     yield batch
                 return
             except UpstreamError as error:
+                error.hide(lease.secrets())
                 await attempt.report(error)
                 if attempt.committed:
                     raise
@@ -126,6 +127,7 @@ class Failover:
                 timeout_s = max(0.001, min(self._budget.first_byte_s, state.deadline - self._now()))
                 result = await send(lease, timeout_s)
             except UpstreamError as error:
+                error.hide(lease.secrets())
                 await route.credentials.report(lease, Outcome(error), route.model)
                 self._settle(state, lease, error)
             else:

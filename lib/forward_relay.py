@@ -33,8 +33,9 @@ class Unread(Protocol):
     @property
     def model(self) -> str | None: ...
 
-    def forwarded(self, path: str, model: str | None) -> Forwarded:
-        """The request with the upstream's name for the model; None leaves it as it is."""
+    def forwarded(self, path: str, model: str | None, *, sole: bool = False) -> Forwarded:
+        """The request with the upstream's name for the model; None leaves it as it is. `sole`: no other model may be
+        meant in any way. Raises NotAllowed."""
 
 
 class ForwardRelay:
@@ -64,7 +65,7 @@ class ForwardRelay:
         path, wire = DIALECT_PATHS.get(dialect, ("", None))
         if wire is None or not self._router.forwards(path, caller) or not forwards(dialect, body):
             return None
-        if _OWN_PICTURE in raw:
+        if _OWN_PICTURE in raw or caller.allowed_models:  # unread, it might name further models
             return None
         unread = UnreadJson(body, raw, session)
         route = await self._router.pick(None if unread.model in ("", "auto") else unread.model, caller)
@@ -82,7 +83,7 @@ class ForwardRelay:
             name = route.upstream.name
             raise NotFound(f"The upstream '{name}' does not serve /v1{path}.", code="endpoint_not_served")
         trace.model, trace.upstream = route.model, route.upstream.name
-        request = unread.forwarded(path, route.model)
+        request = unread.forwarded(path, route.model, sole=bool(caller.allowed_models))
 
         async def send(lease: Lease, timeout_s: float) -> ForwardedAnswer:
             return await forwarder.forward(request, lease, timeout_s=timeout_s)

@@ -24,6 +24,11 @@ class ModelNames:
         return None
 
 
+def matches(pattern: str, name: str) -> bool:
+    """Whether a name matches a pattern, in which `*` stands for anything."""
+    return _matches(pattern.split("*"), name)
+
+
 def _matches(parts: list[str], name: str) -> bool:
     """Whether a name consists of these parts, in order, with anything between them."""
     first, *others = parts

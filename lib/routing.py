@@ -7,6 +7,9 @@ Then, of the upstreams that serve the endpoint:
 2. else the only one there is;
 3. else the first whose catalogue lists the model;
 4. else the first.
+
+A caller's key may be for certain models only. They are allowed by the name that was asked for, or by the one that it
+came to, with its upstream before it or without.
 """
 
 from __future__ import annotations
@@ -14,8 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lib.catalogues import Catalogues, Target
-from lib.errors import GatewayError, NotFound, UpstreamError, Verdict
-from lib.model_map import ModelMap, ModelNames
+from lib.errors import GatewayError, NotAllowed, NotFound, UpstreamError, Verdict
+from lib.model_map import ModelMap, ModelNames, matches
 from lib.types import Caller, Clock, Model, Route
 
 GENERATE = "generate"
@@ -24,6 +27,8 @@ IMAGES = "images"
 
 _CLAUDE = "claude-"
 """Clients of the Messages API insist on such names: where no upstream has the model, the default one is meant."""
+
+_MAX_SHOWN_CHARS = 100
 
 
 class Router:
@@ -57,6 +62,7 @@ class Router:
         serving = [target for target in targets if _serves(target, endpoint)]
         if not serving:
             raise _not_served(endpoint)
+        asked = model
         if model is not None:
             model = self._names.find(model) or model
         if model is not None and model.startswith(_CLAUDE) and endpoint == GENERATE:
@@ -64,6 +70,8 @@ class Router:
         if model is None and endpoint == GENERATE:
             model = self._default_model or await self._best(serving[0], caller)
         target, model = await self._choose(model, targets, serving, caller, endpoint)
+        if caller.allowed_models and not _is_allowed(caller, target.name, asked, model):
+            raise _not_allowed(asked or model)
         return Route(target.upstream, target.credentials, model, target.images, target.forwarder)
 
     def forwards(self, path: str, caller: Caller) -> bool:
@@ -74,12 +82,15 @@ class Router:
         """What this caller may ask for, best first, each with its upstream's name; hidden ones are among them. A name
         that an earlier upstream has is listed with its upstream before it. Raises GatewayError."""
         targets = self._targets(caller)
-        listed: dict[str, tuple[Model, str]] = {}
+        listed: dict[str, tuple[Model, Target]] = {}
         for target, models in zip(targets, await self._catalogues.of_all(targets, caller), strict=True):
             for model in models:
-                name = model.id if model.id not in listed else f"{target.name}/{model.id}"
-                listed.setdefault(name, (model.named(name), target.name))
-        return list(listed.values())
+                listed.setdefault(model.id if model.id not in listed else f"{target.name}/{model.id}", (model, target))
+        return [
+            (model.named(name), target.name)
+            for name, (model, target) in listed.items()
+            if _is_allowed(caller, target.name, name, model.id)
+        ]
 
     def _targets(self, caller: Caller) -> Sequence[Target]:
         return self._pooled if caller.token is None else (self._passthrough(caller),)
@@ -125,6 +136,20 @@ class Router:
             status=503,
             code="model_not_found",
         )
+
+
+def _is_allowed(caller: Caller, upstream: str, asked: str | None, model: str | None) -> bool:
+    """Whether the caller's key is for this model. model: the upstream's name for it; None leaves it to the upstream,
+    and a key for certain models is not for that."""
+    names = [asked] if asked else []
+    if model:
+        names += [model, f"{upstream}/{model}"]
+    return all(any(matches(pattern, name) for pattern in group for name in names) for group in caller.allowed_models)
+
+
+def _not_allowed(model: str | None) -> NotAllowed:
+    what = "the upstream's own choice: name one in 'model'" if model is None else f"'{model[:_MAX_SHOWN_CHARS]}'"
+    return NotAllowed(f"This key is for certain models, and not for {what}. GET /v1/models lists them.", param="model")
 
 
 def _serves(target: Target, endpoint: str) -> bool:

@@ -30,6 +30,8 @@ class Caller:
     """The account id that the caller gave beside the token."""
     identity: bytes = field(default=b"", repr=False)
     """A digest of the whole credential: no other caller has the same one. Empty, the key has to do."""
+    allowed_models: tuple[tuple[str, ...], ...] = ()
+    """Groups of patterns: a model has to match one of each group. Empty: any model will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,9 @@ class Window:
     """Epoch seconds."""
 
 
+_SHORTEST_SECRET = 8
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """The right to use one account for one attempt."""
@@ -55,6 +60,11 @@ class Lease:
     headers: Mapping[str, str] = field(repr=False)
     """Credential headers, lower-case names."""
     proxy: str | None = field(default=None, repr=False)
+
+    def secrets(self) -> list[str]:
+        """What no message may show: the values of the headers without a scheme before them."""
+        values = (value.rpartition(" ")[2] for value in self.headers.values())
+        return [value for value in values if len(value) >= _SHORTEST_SECRET]
 
 
 @dataclass(frozen=True, slots=True)

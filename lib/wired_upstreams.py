@@ -108,15 +108,16 @@ class Upstreams:
     def _renewed(self, pool: AccountPool, accounts: Sequence[Account]) -> Credentials:
         """The pool, with tokens that are renewed if the settings want it and any can be."""
         settings = self._settings
+        scope = f"{NAME} {settings.chatgpt_base_url}"
         mode = settings.token_refresh
         if mode == "off" or settings.token_url is None or self._misdirected("token_url"):
-            return pool
+            return self._shared(pool, scope)
         if not any(config.refresh_token for config in settings.accounts):
-            return pool
+            return self._shared(pool, scope)
         always = mode == "on"
         if not (always or self.store.durable):
             _LOG.info("token.renewal_off", extra={"fields": {"reason": "TOKEN_REFRESH=auto without STATE_URL"}})
-            return pool
+            return self._shared(pool, scope)
         from lib.accounts.oauth import TIMEOUT_S, TokenEndpoint
         from lib.accounts.renewal import Renewal
         from lib.accounts.renewing import RenewingCredentials
@@ -132,7 +133,8 @@ class Upstreams:
         endpoint = TokenEndpoint(post, url=settings.token_url)
         renewal = Renewal(endpoint, kept, pool.put_in_place, now=self._now, always=always)
         pairs = zip(settings.accounts, accounts, strict=True)
-        self._renewing = RenewingCredentials(pool, pairs, renewal, now=self._now)
+        shared = self._shared(pool, scope, learns_refusals=False)  # each refusal is a reason to look for a newer token
+        self._renewing = RenewingCredentials(shared, pairs, renewal, now=self._now)
         return self._renewing
 
     def _openai(self) -> Target:
@@ -186,7 +188,7 @@ class Upstreams:
         upstream = OpenAIUpstream(api, name=name, wire=wire, max_event_bytes=limit, now=self._now)
         return Target(
             _with_tools(upstream, tools, settings),
-            self._pool(accounts, name),
+            self._shared(self._pool(accounts, name), f"{name} {api.host}"),
             OpenAIImages(api, now=self._now, max_answer_bytes=limit),
             OpenAIForwarder(
                 api,
@@ -207,6 +209,14 @@ class Upstreams:
         pool = AccountPool(accounts, upstream=upstream, now=self._now)
         self._pools.append(pool)
         return pool
+
+    def _shared(self, pool: AccountPool, scope: str, *, learns_refusals: bool = True) -> Credentials:
+        """The pool, in common with other instances if there is a store for it."""
+        if self._settings.state_url is None:
+            return pool
+        from lib.accounts.shared import SharedPool
+
+        return SharedPool(pool, self.store, scope=scope, now=self._now, learns_refusals=learns_refusals)
 
 
 def _has_openai(settings: Settings) -> bool:

@@ -88,11 +88,20 @@ def test_lambda_runs_what_make_package_built() -> None:
 def test_lambda_may_write_its_log_and_with_a_bucket_its_pictures() -> None:
     config = serverless()
     assert "iam" not in config["provider"]  # osls gives the right to write the log
-    assert list(config["resources"]["Resources"]) == ["ImageBucketPolicy"]
+    assert list(config["resources"]["Resources"]) == ["ImageBucketPolicy", "StateTablePolicy"]
     policy = config["resources"]["Resources"]["ImageBucketPolicy"]
     assert policy["Condition"] in config["resources"]["Conditions"]
     (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Action"] == ["s3:PutObject", "s3:GetObject"]
+
+
+def test_lambda_may_use_the_table_of_its_state_if_there_is_one() -> None:
+    resources = serverless()["resources"]
+    policy = resources["Resources"]["StateTablePolicy"]
+    assert policy["Condition"] in resources["Conditions"]
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Action"] == ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"]
+    assert statement["Resource"]["Fn::Sub"].endswith(":table/${env:STATE_TABLE, ''}")
 
 
 @pytest.mark.parametrize("bucket", ["s3://pictures/made", "s3://pictures/made/"])

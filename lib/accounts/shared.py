@@ -28,14 +28,21 @@ class SharedPool:
     """Credentials of a pool and a store.
 
     store: one that does not raise (`lib.store.opening.open_store`). scope: the upstream and its address; pools share
-    their accounts only within it. The store gets a hash of an account's identity and of a refused token, never either.
+    their accounts only within it. learns_refusals: False where tokens are renewed, and each instance has to meet a
+    refusal itself to go and look for the new one.
+
+    The store gets a hash of an account's identity, and of a refused token; neither itself.
     """
 
-    def __init__(self, pool: AccountPool, store: Store, *, scope: str, now: Clock) -> None:
+    def __init__(
+        self, pool: AccountPool, store: Store, *, scope: str, now: Clock, learns_refusals: bool = True
+    ) -> None:
         self._pool = pool
         self._store = store
         self._now = now
-        self._scope = scope
+        self._scope = scope.encode("utf-8", "surrogatepass")
+        self._learns_refusals = learns_refusals
+        self._keys: dict[bytes, str] = {}
         self._learned: dict[str, bytes] = {}
         """Account → what was read last of it, so that it is taken apart once."""
 
@@ -62,7 +69,7 @@ class SharedPool:
                 self._learned[name] = value
                 standing = decode(value)
                 if standing is not None:
-                    self._pool.learn(name, standing)
+                    self._teach(name, standing)
 
     async def _share(self, name: str) -> None:
         """What this instance knows of an account, joined with what the others have written."""
@@ -74,7 +81,7 @@ class SharedPool:
             known = decode(old) if old is not None else None
             if known is not None:
                 known = known.not_after(self._now())
-                self._pool.learn(name, known)
+                self._teach(name, known)
                 mine = mine.merged(known)
             new = encode(mine)
             if new == old or await self._store.swap(key, old, new, life_s=LONGEST_COOLDOWN_S):
@@ -82,9 +89,17 @@ class SharedPool:
         # Others write at the same time, most likely the same thing.
         await self._store.put(key, encode(mine), life_s=LONGEST_COOLDOWN_S)
 
+    def _teach(self, name: str, standing: Standing) -> None:
+        if not self._learns_refusals:
+            standing = Standing(standing.rests, {}, standing.windows)
+        self._pool.learn(name, standing)
+
     def _key(self, account: Account) -> str:
-        digest = sha256(b"\n".join([self._scope.encode("utf-8", "surrogatepass"), account.identity]))
-        return f"account:{digest.hexdigest()[:32]}"
+        key = self._keys.get(account.identity)
+        if key is None:
+            digest = sha256(b"\n".join([self._scope, account.identity])).hexdigest()
+            key = self._keys[account.identity] = f"account:{digest[:32]}"
+        return key
 
 
 def is_news(before: Standing, after: Standing) -> bool:

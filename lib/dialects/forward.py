@@ -18,7 +18,7 @@ import msgspec
 from lib.dialects.fields import missing, wrong_type
 from lib.dialects.forward_form import Form, with_text
 from lib.dialects.forward_wires import CHAT, RESPONSES, SPEECH, TRANSCRIPT, Wire
-from lib.errors import InvalidRequest
+from lib.errors import InvalidRequest, NotAllowed
 from lib.types import Forwarded
 
 FLAGS = frozenset({"function_web_search", "function_image_gen", "function_code_interpreter"})
@@ -83,9 +83,10 @@ class UnreadJson:
         self.affinity = affinity_of_body(body, session)
         self._raw = raw
 
-    def forwarded(self, path: str, model: str | None) -> Forwarded:
-        """The request with the upstream's name for the model; None leaves it as it is."""
-        content = self._raw if model in (None, self.model) else _renamed(self._raw, model)
+    def forwarded(self, path: str, model: str | None, *, sole: bool = False) -> Forwarded:
+        """The request with the upstream's name for the model; None leaves it as it is. `sole`: no other model may be
+        meant in any way. Raises NotAllowed."""
+        content = self._raw if not sole and model in (None, self.model) else _renamed(self._raw, model, sole)
         return Forwarded(path, content, JSON, self.affinity, self.stream)
 
 
@@ -99,8 +100,8 @@ class UnreadForm:
         self.affinity = session or form.text("user") or _hashed([_beginning_of(form)])
         self._form = form
 
-    def forwarded(self, path: str, model: str | None) -> Forwarded:
-        """The request with the upstream's name for the model; None leaves it as it is."""
+    def forwarded(self, path: str, model: str | None, *, sole: bool = False) -> Forwarded:
+        """The same for a form, which names one model at most."""
         form = self._form
         content = form.raw if model is None or model == self.model else with_text(form, "model", model)
         return Forwarded(path, content, form.content_type, self.affinity, self.stream)
@@ -172,9 +173,11 @@ def affinity_of_body(body: Mapping[str, Any], session: str | None = None) -> str
 _KINDS: Mapping[type, str] = {str: "a string", list: "an array", dict: "an object"}
 
 
-def _renamed(raw: bytes, model: str | None) -> bytes:
-    """The object with another model; every other value keeps its bytes."""
+def _renamed(raw: bytes, model: str | None, sole: bool) -> bytes:
+    """The object with another model, which it names once; every other value keeps its bytes."""
     members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    if sole and "models" in members:
+        raise NotAllowed("This key is for certain models: name one in 'model', and none in 'models'.", param="models")
     members["model"] = msgspec.Raw(msgspec.json.encode(model))
     return msgspec.json.encode(members)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from lib.settings import accounts, references, state, upstreams, values
+from lib.settings import accounts, keys, references, state, upstreams, values
 from lib.settings.accounts import AccountConfig
 from lib.settings.reading import Reading
 from lib.settings.sources import FILE_ACCOUNTS, ConfigFile
@@ -17,6 +17,7 @@ from lib.settings.values import Problem
 Secrets = Annotated[tuple[SecretStr, ...], values.secrets]
 Prefixes = Annotated[tuple[SecretStr, ...], values.prefixes]
 Accounts = Annotated[tuple[AccountConfig, ...], accounts.parse]
+KeySecrets = Annotated[tuple[SecretStr, ...], keys.key_secrets]
 KeyPairs = Annotated[tuple[tuple[str, SecretStr], ...], upstreams.key_pairs]
 ModelMap = Annotated[tuple[tuple[str, str], ...], values.model_map]
 Seconds = Annotated[float, values.seconds]
@@ -38,6 +39,7 @@ _SECRET_LISTS = (
     "chatgpts",
     "openai_api_key",
     "key_pairs",
+    "key_secret",
 )
 
 
@@ -63,6 +65,12 @@ class Settings(BaseSettings):
     auth_tokens: Secrets = ()
     access_token_prefix: Prefixes = ()
     access_token_prefixes: Prefixes = ()
+    key_secret: KeySecrets = ()
+    """What scoped keys are minted from: the first one; keys from the others are still accepted."""
+    revoked_keys: Annotated[tuple[str, ...], keys.key_ids] = ()
+    """Ids of scoped keys."""
+    public_url: Annotated[str | None, values.base_url] = None
+    """Where clients find the gateway; None: where they say that they do."""
 
     chatgpt_access_tokens: Secrets = ()
     chatgpt_accounts: Accounts = Field(default=(), repr=False, exclude=True)

@@ -124,7 +124,7 @@ def _readers(services: Collection[str], limit_s: float) -> dict[str, Reader]:
     except ImportError:
         raise _Failed("is a reference, and the package boto3 that resolves it is not installed") from None
     # At DEBUG it logs whole answers, and the root logger, which may be at DEBUG, is the platform's.
-    pass
+    logging.getLogger("botocore.parsers").setLevel(logging.INFO)
     config = Config(
         connect_timeout=limit_s / 2,
         read_timeout=limit_s,

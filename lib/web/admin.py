@@ -4,12 +4,12 @@ what it shows is for the holder of one of the gateway's own keys."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
-from lib.errors import InvalidRequest
+from lib.errors import NotAllowed
 from lib.web.asgi import ClientGone, Headers, Receive, Scope, Send, send_json, send_whole
 from lib.web.auth import Authenticator, caller_of
 from lib.web.inlined import inlined
@@ -34,12 +34,21 @@ class StatusSource(Protocol):
 
 
 class AdminApi:
-    """GET /admin and /admin/status. `status` is asked for when somebody looks."""
+    """GET /admin and /admin/status. `status` is asked for when somebody looks. offers: paths of other endpoints, so that
+    the page shows what it has a part for, and asks for nothing that is not there."""
 
-    def __init__(self, status: Callable[[], StatusSource], auth: Authenticator, instance: Instance) -> None:
+    def __init__(
+        self,
+        status: Callable[[], StatusSource],
+        auth: Authenticator,
+        instance: Instance,
+        *,
+        offers: Collection[str] = (),
+    ) -> None:
         self._status = status
         self._auth = auth
         self._instance = instance
+        self._offers = offers
         self._page = b""
         self._page_headers: Headers = []
 
@@ -63,10 +72,8 @@ class AdminApi:
     async def status(self, scope: Scope, receive: Receive, send: Send) -> None:
         """GET /admin/status; with `?usage=1` the accounts are asked for their usage windows first."""
         if not self._auth.is_local(caller_of(scope)):
-            raise InvalidRequest(
-                "This is for the holder of one of the gateway's own keys (AUTH_TOKENS).",
-                status=403,
-                code="local_key_required",
+            raise NotAllowed(
+                "This is for the holder of one of the gateway's own keys (AUTH_TOKENS).", code="local_key_required"
             )
         if (await receive())["type"] == "http.disconnect":
             raise ClientGone
@@ -74,5 +81,9 @@ class AdminApi:
         if parse_qs(scope["query_string"].decode("latin-1")).get("usage") == ["1"]:
             async with Watch(receive):
                 await status.measure()
-        report = {**status.report(), "instance": self._instance.described(os.environ)}
+        report = {
+            **status.report(),
+            "instance": self._instance.described(os.environ),
+            "endpoints": list(self._offers),
+        }
         await send_json(send, 200, report, [_FRESH])

@@ -7,7 +7,8 @@ One rule for `Authorization: Bearer …`, `x-api-key` and `api-key`, and no head
 2. else the longest private prefix: `<prefix><token>` or `<prefix><token>,<account id>` carries the caller's own token;
 3. else, in `Authorization` alone, the credential of a signed request (`lib/signing.py`), which counts once the body has
    been read and the signature fits;
-4. else 401. Whatever is missing, malformed, given twice or contradictory is a 401 as well.
+4. else a scoped key (`lib/scoped_keys.py`), with the limits that it carries;
+5. else 401. Whatever is missing, malformed, given twice or contradictory is a 401 as well.
 
 No message repeats any part of what was sent.
 """
@@ -21,12 +22,16 @@ import re
 import time
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from lib import signing
 from lib.errors import AuthenticationError, PayloadTooLarge
 from lib.types import Caller, Clock
 from lib.web.asgi import TRACE_KEY, App, ClientGone, Message, Receive, Scope, Send
 from lib.web.paths import Endpoint
+
+if TYPE_CHECKING:
+    from lib.web.scopes import Scoped, Scopes
 
 CALLER_KEY = "chat2api.caller"
 """Where the request's `Caller` lies in the scope of a guarded endpoint."""
@@ -42,7 +47,8 @@ _JWT = re.compile(rb"eyJ[\w-]*\.[\w-]+\.[\w-]*")
 
 _UNCONFIGURED = (
     "This gateway has no keys, so it refuses every request. Its operator sets AUTH_TOKENS (gateway keys), "
-    "ACCESS_TOKEN_PREFIX (callers bring their own access token) or KEY_PAIRS (callers sign their requests)."
+    "ACCESS_TOKEN_PREFIX (callers bring their own access token), KEY_PAIRS (callers sign their requests) or KEY_SECRET "
+    "(keys that carry limits of their own)."
 )
 _MISSING = "No API key was given. Send one as `Authorization: Bearer <key>`."
 _MALFORMED = "The credential header is malformed. Send it once, as `Authorization: Bearer <key>`."
@@ -61,6 +67,7 @@ _BAD_SIGNATURE = (
     "The request's signature is not valid. It is made with the key id's secret over method, path, query, date and body "
     "as they are sent."
 )
+_ENDPOINTS_ONLY = "A key with limits of its own opens endpoints alone."
 _NO_SIGNATURES = "Signed requests are not accepted here. Send a key as `Authorization: Bearer <key>`."
 
 
@@ -76,7 +83,8 @@ class Authenticator:
     """Knows the gateway's keys (as digests), private prefixes and key pairs; prefixes under eight characters are left
     out.
 
-    pairs: (key id, secret) of those who may sign their requests. now: epoch seconds, for the dates of these.
+    pairs: (key id, secret) of those who may sign their requests. now: epoch seconds, for the dates of these. scopes:
+    what knows scoped keys; None: there are none.
     """
 
     def __init__(
@@ -86,6 +94,7 @@ class Authenticator:
         *,
         pairs: Iterable[tuple[str, str]] = (),
         now: Clock = time.time,
+        scopes: Scopes | None = None,
     ) -> None:
         self._digests = tuple({hashlib.sha256(key.encode()).digest() for key in keys if key.strip()})
         usable = {prefix.encode() for prefix in prefixes if len(prefix.strip()) >= MIN_PREFIX_CHARS}
@@ -94,6 +103,7 @@ class Authenticator:
         # Unknown ids are checked like known ones, against a secret that nobody has: nothing tells them apart.
         self._decoy = os.urandom(32)
         self._now = now
+        self._scopes = scopes
 
     def __repr__(self) -> str:
         return f"Authenticator({len(self._digests)} keys, {len(self._prefixes)} prefixes)"
@@ -102,27 +112,30 @@ class Authenticator:
         """The endpoint as only callers reach it: `caller_of(scope)` says who it is. `max_bytes`: of a signed body."""
         if not endpoint.needs_key:
             return endpoint
-        methods = {method: self._guard(app, max_bytes) for method, app in endpoint.methods.items()}
+        methods = {method: self._guard(app, endpoint.path, max_bytes) for method, app in endpoint.methods.items()}
         return replace(endpoint, methods=methods)
 
     def caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
         """The caller behind raw ASGI headers (lower-case names), which cannot be the sender of a signed request: its
-        body is needed as well. Raises AuthenticationError."""
+        body is needed as well; nor a scoped key, whose limits the guard minds. Raises AuthenticationError."""
         found = self._identify(headers)
-        if isinstance(found, _Claim):
-            raise AuthenticationError(_NO_SIGNATURES)
+        if not isinstance(found, Caller):
+            raise AuthenticationError(_NO_SIGNATURES if isinstance(found, _Claim) else _ENDPOINTS_ONLY)
         return found
 
     def is_local(self, caller: Caller) -> bool:
         """Whether the caller holds one of the gateway's own keys: no token of another service, no signature."""
         return caller.token is None and self._is_local(caller.identity)
 
-    def _guard(self, app: App, max_bytes: int) -> App:
+    def _guard(self, app: App, path: str, max_bytes: int) -> App:
         def guard(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
             """Not a coroutine function: the endpoint's own coroutine is handed on, which saves one for each piece."""
             found = self._identify(scope["headers"])
             if isinstance(found, _Claim):
                 return self._signed(app, found, max_bytes, scope, receive, send)
+            if not isinstance(found, Caller):
+                _note(scope, found.caller)  # first of all: the log says whose key was refused
+                return app(scope, receive, found.admit(path, send))
             _note(scope, found)
             return app(scope, receive, send)
 
@@ -135,8 +148,8 @@ class Authenticator:
         _note(scope, self._confirmed(claim, scope, body_hash))
         await app(scope, _again(body, receive), send)
 
-    def _identify(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | _Claim:
-        if not self._digests and not self._prefixes and not self._pairs:
+    def _identify(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | _Claim | Scoped:
+        if not self._digests and not self._prefixes and not self._pairs and self._scopes is None:
             raise AuthenticationError(_UNCONFIGURED)
         credential, is_bearer = _credential(headers)
         digest = hashlib.sha256(credential)
@@ -148,6 +161,9 @@ class Authenticator:
         signed = signing.decode(credential.decode("ascii")) if self._pairs and is_bearer else None
         if signed is not None:
             return _Claim(signed, self._date(headers))
+        scoped = self._scopes.identify(credential.decode("ascii")) if self._scopes is not None else None
+        if scoped is not None:
+            return scoped
         raise AuthenticationError(_WITHOUT_PREFIX if _JWT.match(credential) else _UNKNOWN)
 
     def _date(self, headers: Iterable[tuple[bytes, bytes]]) -> str:

@@ -135,6 +135,14 @@ _RESPONSES: Mapping[str, Schema] = {
         id=STRING,
         type=STRING,
     ),
+    "DeletedResponse": shape(id=STRING, object=constant("response"), deleted={"const": True}),
+    "InputItems": shape(
+        object=constant("list"),
+        data=array(shape(id=STRING, type=STRING)),
+        first_id=TEXT_OR_NULL,
+        last_id=TEXT_OR_NULL,
+        has_more=BOOLEAN,
+    ),
     "ResponseUsage": shape(input_tokens=COUNT, output_tokens=COUNT, total_tokens=COUNT),
     "ResponseEvent": shape(
         "One event of a stream: `response.created` first, `response.completed`, `response.incomplete`, "

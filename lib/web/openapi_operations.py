@@ -41,12 +41,17 @@ class Operation:
     """Names of the response headers beside those that all answers have."""
     strict: bool = False
     """Whether `x-gateway-strict` has an effect."""
+    query: Mapping[str, Schema] = field(default_factory=dict)
+    """Parameters behind the path."""
 
     def members(self) -> dict[str, Any]:
         """The operation's members in the document, but for its errors."""
         found: dict[str, Any] = {"tags": [self.group]}
+        parameters: list[Any] = [{"name": name, "in": "query", "schema": each} for name, each in self.query.items()]
         if self.strict:
-            found["parameters"] = [{"$ref": "#/components/parameters/strict"}]
+            parameters.append({"$ref": "#/components/parameters/strict"})
+        if parameters:
+            found["parameters"] = parameters
         if self.requests:
             content = {kind: _request(*request) for kind, request in self.requests.items()}
             found["requestBody"] = {"required": True, "content": content}
@@ -104,6 +109,18 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         headers=_IGNORED,
         strict=True,
     ),
+    ("GET", "/v1/responses/{id}"): Operation("Conversations", "Response"),
+    ("DELETE", "/v1/responses/{id}"): Operation("Conversations", "DeletedResponse"),
+    ("GET", "/v1/responses/{id}/input_items"): Operation(
+        "Conversations",
+        "InputItems",
+        query={
+            "order": {"enum": ["asc", "desc"]},
+            "limit": {"type": "integer", "minimum": 1, "maximum": 100},
+            "after": _TEXT,
+        },
+    ),
+    ("POST", "/v1/responses/{id}/cancel"): Operation("Conversations", "Response"),
     ("POST", "/v1/messages"): Operation(
         "Conversations",
         "Message",

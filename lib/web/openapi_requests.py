@@ -43,6 +43,7 @@ CHAT_MEMBERS: Mapping[str, Schema] = {
 RESPONSES_MEMBERS: Mapping[str, Schema] = {
     "input": {"items": ref("InputItem")},
     "tools": _TOOLS,
+    "previous_response_id": {"description": "Where the gateway keeps responses (STATE_URL), it is honoured."},
     "reasoning": {"properties": {"effort": _EFFORT, "summary": STRING}},
     "text": {
         "properties": {

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import binascii
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from lib.web.asgi import Headers, Receive, Scope, Send, send_whole
+from lib.web.inlined import inlined, page_headers, source_hash
 from lib.web.paths import Endpoint
 
 _STYLE = "body{font:1em/1.5 system-ui,sans-serif;max-width:38em;margin:4em auto;padding:0 1em}"
@@ -30,13 +29,12 @@ _LANDING = f"""<!doctype html>
 </html>
 """.encode()
 
-
 _DOCS = Path(__file__).with_name("docs")
 
 
 async def landing(scope: Scope, receive: Receive, send: Send) -> None:
     """GET /: says what this is, and nothing about how it is set up."""
-    await send_whole(send, 200, _LANDING, _page_headers(f"style-src {_hash(_STYLE)}"))
+    await send_whole(send, 200, _LANDING, page_headers(f"style-src {source_hash(_STYLE)}"))
 
 
 class Documentation:
@@ -55,7 +53,8 @@ class Documentation:
         """GET /docs: one page with all that it needs in it. It asks this gateway alone, for the document and, when
         somebody tries an endpoint out, for that."""
         if not self._page:
-            self._page, self._page_headers = _page()
+            allowed = "connect-src 'self'; img-src data:; media-src blob:"
+            self._page, self._page_headers = inlined(_DOCS, styles=("page.css",), scripts=("page.js",), allowed=allowed)
         await send_whole(send, 200, self._page, self._page_headers)
 
     async def document(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,25 +64,3 @@ class Documentation:
 
             self._document = msgspec.json.encode(document(self._endpoints))
         await send_whole(send, 200, self._document, [(b"content-type", b"application/json")])
-
-
-def _page() -> tuple[bytes, Headers]:
-    html, style, script = ((_DOCS / f"page.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
-    policy = f"style-src {_hash(style)}; script-src {_hash(script)}; connect-src 'self'; img-src data:; media-src blob:"
-    return html.replace("/*style*/", style).replace("/*script*/", script).encode(), _page_headers(policy)
-
-
-def _page_headers(allowed: str) -> Headers:
-    policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    return [
-        (b"content-type", b"text/html; charset=utf-8"),
-        (b"content-security-policy", policy.encode()),
-        (b"x-content-type-options", b"nosniff"),
-        (b"referrer-policy", b"no-referrer"),
-    ]
-
-
-def _hash(content: str) -> str:
-    """What a content security policy calls this very content by."""
-    digest = hashlib.sha256(content.encode()).digest()
-    return f"'sha256-{binascii.b2a_base64(digest, newline=False).decode()}'"

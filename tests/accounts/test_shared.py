@@ -184,6 +184,19 @@ def test_a_new_token_of_a_refused_account_is_good() -> None:
             report(shared, leased, Verdict.ACCOUNT)
 
 
+def test_where_tokens_are_renewed_a_refusal_is_not_learned_but_told() -> None:
+    some = Instances()
+    pool = AccountPool(some.members, upstream="codex", now=some.clock)
+    renewing = SharedPool(pool, some.store, scope="codex", now=some.clock, learns_refusals=False)
+    first = lease(some.shared[0])
+    report(some.shared[0], first, Verdict.ACCOUNT)
+    assert lease(renewing).account == first.account
+    report(renewing, first, Verdict.LIMIT, after_s=60)
+    assert pool.counts() == (3, 2)
+    assert pool.status()[some.members.index(next(a for a in some.members if a.name == first.account))].is_usable
+    assert lease(some.shared[1]).account != first.account
+
+
 def test_two_entries_of_one_login_share_its_limits() -> None:
     twins = [Account(f"a{slot}-x", slot, f"at-{CANARY}{slot}", b"one login") for slot in (1, 2)]
     some = Instances(members=[*twins, accounts(3)[2]])

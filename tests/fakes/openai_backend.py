@@ -108,6 +108,11 @@ class OpenAIBackend:
         if kind is None and self._server.errors:
             raise AssertionError(f"errors: {self._server.errors}")
 
+    @property
+    def connections(self) -> int:
+        """TCP connections that are open now."""
+        return len(self._server.connections)
+
     def script(self, *behaviours: Behaviour, key: str | None = None, path: str = CHAT) -> None:
         """Queues behaviours, one for each valid request on this path; those of a key go first."""
         with self._lock:

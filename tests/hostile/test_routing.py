@@ -35,11 +35,11 @@ def test_every_method_is_answered_everywhere(gateway: Asked, method: str, path: 
 @pytest.mark.parametrize("name", ["x-http-method-override", "x-http-method", "x-method-override"])
 def test_no_header_changes_the_method(gateway: Asked, path: str, name: str) -> None:
     known = {method for method, each in OPERATIONS if each.replace("{id}", "m") == path}
-    [method] = known
-    other = "GET" if method == "POST" else "POST"
-    answer = gateway.send(other, path, headers={**AUTHORIZED, name: method})
-    assert answer.status == 405
-    assert method.lower() in answer.headers["allow"]
+    other = "POST" if "GET" in known else "GET"
+    for method in known:
+        answer = gateway.send(other, path, headers={**AUTHORIZED, name: method})
+        assert answer.status == 405
+        assert method.lower() in answer.headers["allow"]
 
 
 @pytest.mark.parametrize("header", LED_ASTRAY)

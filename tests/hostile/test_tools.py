@@ -197,3 +197,9 @@ def calls_in(node: Any) -> list[Any]:
     own = [node] if node.get("type") in ("function_call", "tool_use", "function") else []
     inner = [value for name, value in node.items() if name not in ("tools", "tool_choice", "text")]
     return own + calls_in(inner)
+
+
+@pytest.mark.parametrize("path", DIALECTS)
+def test_a_call_that_is_made_would_be_seen(gateway: Asked, path: str) -> None:
+    body = {**conversation(path, "Use look_up."), "tools": [offer(path, "look_up")]}
+    assert calls_in(gateway.post(path, body).json())

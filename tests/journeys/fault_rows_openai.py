@@ -149,7 +149,7 @@ def _said(wire: str, text: str) -> Sequence[Any]:
 
 def _stream(wire: str, text: str = "One two three", **how: Any) -> Behaviour:
     """A good answer of this wire, sent as it should be or not."""
-    return (chat_stream if wire == "chat" else _events)(*_said(wire, text), pause_s=PAUSE_S, **how)
+    return (chat_stream if wire == "chat" else _events)(*_said(wire, text), **{"pause_s": PAUSE_S, **how})
 
 
 def _events(*events: Any, **how: Any) -> Behaviour:
@@ -198,7 +198,7 @@ def _streams(wire: str) -> list[Row]:
         Row(
             id="F20",
             fault="one byte a piece",
-            upstream=lambda: _stream(wire, "Ærø 🌊", cut=1),
+            upstream=lambda: _stream(wire, "Ærø 🌊", cut=1, pause_s=0),
             always=Then(said="Ærø 🌊"),
         ),
         Row(

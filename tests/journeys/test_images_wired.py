@@ -100,7 +100,7 @@ def assert_serves(url: str | None) -> None:
 
 
 def test_an_address_leads_to_the_picture(hosted: openai.OpenAI) -> None:
-    reply = hosted.images.generate(model="gpt-image-2", prompt="A cat", n=2, response_format="url")
+    reply = hosted.images.generate(model="gpt-image-2", prompt="A cat", n=2, size=SIZE, response_format="url")
     assert reply.data is not None and len(reply.data) == 2
     assert len({picture.url for picture in reply.data}) == 2
     for picture in reply.data:
@@ -109,7 +109,7 @@ def test_an_address_leads_to_the_picture(hosted: openai.OpenAI) -> None:
 
 
 def test_base64_stays_base64(hosted: openai.OpenAI) -> None:
-    reply = hosted.images.generate(model="gpt-image-2", prompt="A cat", response_format="b64_json")
+    reply = hosted.images.generate(model="gpt-image-2", prompt="A cat", size=SIZE, response_format="b64_json")
     assert reply.data is not None and reply.data[0].url is None
     assert measure(base64.b64decode(reply.data[0].b64_json or "")) is not None
 
@@ -127,12 +127,12 @@ def test_an_edit_has_an_address_too(hosted: openai.OpenAI) -> None:
 
 
 def test_without_a_bucket_the_address_is_a_data_url(plain: openai.OpenAI) -> None:
-    reply = plain.images.generate(model="gpt-image-2", prompt="A cat", response_format="url")
+    reply = plain.images.generate(model="gpt-image-2", prompt="A cat", size=SIZE, response_format="url")
     assert reply.data is not None and (reply.data[0].url or "").startswith("data:image/png;base64,")
 
 
 def test_pictures_stream(plain: openai.OpenAI) -> None:
-    with plain.images.generate(model="gpt-image-2", prompt="A cat", stream=True) as stream:
+    with plain.images.generate(model="gpt-image-2", prompt="A cat", size=SIZE, stream=True) as stream:
         events = list(stream)
     assert events[-1].type == "image_generation.completed"
     assert measure(base64.b64decode(events[-1].b64_json)) is not None

@@ -20,10 +20,10 @@ from tests.journeys.gateway import KEY, Host
 from tests.journeys.secrets_kept import leaked
 
 PLAIN = "operators-own-canary-0123456789-HvYd"
-"""A key of no known form, as self-hosted servers have them. What repeats it whole cannot be told from other words."""
+"""A key of no known form, as self-hosted servers have them: nothing but the lease tells that it is one."""
 ALL = (*KEYS, PLAIN)
 SIGNING = "signing-canary-secret-0123456789-TbXc"
-ECHO = " ".join([f"authorization: Bearer {PLAIN}.", *(f"key {key}, authorization: Bearer {key}." for key in KEYS)])
+ECHO = " ".join([f"key {PLAIN}, authorization: Bearer {PLAIN}.", *(f"key {key}, authorization: Bearer {key}." for key in KEYS)])
 SHORTENED = f"Incorrect API key provided: {KEYS[0][:8]}***{KEYS[0][-4:]}, {PLAIN[:8]}***{PLAIN[-4:]}."
 FAULTS: dict[str, Behaviour] = {
     "401": api_error(401, SHORTENED, code="invalid_api_key"),
@@ -59,8 +59,13 @@ def start(host: Host, http: httpx.Client) -> Iterator[Start]:
 
 def ask_all(gateway: Compatible) -> list[httpx.Response]:
     messages = [{"role": "user", "content": "Hi"}]
-    chat, responses = {"model": "m", "messages": messages}, {"model": "m", "input": "Hi"}
-    bodies = [("/v1/chat/completions", chat), ("/v1/responses", responses), ("/v1/messages", {**chat, "max_tokens": 9})]
+    chat: dict[str, Any] = {"model": "m", "messages": messages}
+    responses: dict[str, Any] = {"model": "m", "input": "Hi"}
+    bodies: list[tuple[str, dict[str, Any]]] = [
+        ("/v1/chat/completions", chat),
+        ("/v1/responses", responses),
+        ("/v1/messages", {**chat, "max_tokens": 9}),
+    ]
     asked = [(path, {**body, "stream": streamed}) for path, body in bodies for streamed in (True, False)]
     asked += [("/v1/embeddings", {"model": "m", "input": "Hi"}), ("/v1/images/generations", {"prompt": "Hi"})]
     asked += [("/v1/audio/speech", {"model": "m", "input": "Hi", "voice": "v"})]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 from collections.abc import Iterator
 from typing import Any
@@ -13,12 +14,13 @@ import openai
 import pydantic
 import pytest
 
+from tests.canonical.pictures import png
 from tests.fakes.openai_chat import USAGE, chat_stream, chunks
 from tests.journeys.compatible import Compatible, Start, compatible
 from tests.journeys.gateway import Host
 
 MODES = pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
-PICTURE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PICTURE = f"data:image/png;base64,{base64.b64encode(png()).decode()}"
 DIVE: dict[str, Any] = {"type": "object", "properties": {"depth": {"type": "integer"}}, "required": ["depth"]}
 CHAT_TOOL: Any = {"type": "function", "function": {"name": "dive", "description": "Dives.", "parameters": DIVE}}
 RESPONSES_TOOL: Any = {"type": "function", "name": "dive", "description": "Dives.", "parameters": DIVE, "strict": False}
@@ -51,7 +53,8 @@ def either(request: pytest.FixtureRequest, start: Start) -> Compatible:
 
 def ask_chat(gateway: Compatible, content: Any, streamed: bool, **fields: Any) -> Any:
     """A whole completion; streams are put together by the SDK's helper."""
-    messages = content if isinstance(content, list) and "role" in content[0] else [{"role": "user", "content": content}]
+    own = isinstance(content, list) and "role" in content[0]
+    messages: Any = content if own else [{"role": "user", "content": content}]
     client = gateway.sdk()
     if not streamed:
         return client.chat.completions.create(model="gpt-test", messages=messages, **fields)
@@ -117,7 +120,7 @@ def test_a_tool_loop_of_a_chat_over_the_responses_wire(responses: Compatible, st
     (call,) = first.choices[0].message.tool_calls
     assert call.function.name == "dive" and msgspec.json.decode(call.function.arguments) == {"depth": 1}
     assert responses.sent["tool_choice"] == "required" and responses.sent["tools"][0]["strict"] is False
-    history = [
+    history: list[Any] = [
         {"role": "user", "content": "Please dive"},
         {"role": "assistant", "content": None, "tool_calls": [call.to_dict()]},
         {"role": "tool", "tool_call_id": call.id, "content": "Wet at 7 m"},
@@ -322,7 +325,8 @@ def test_the_stops_of_messages_are_the_gateways_own(either: Compatible, streamed
 def test_an_answer_that_reached_its_limit_says_so_in_every_dialect(chat: Compatible, streamed: bool) -> None:
     chat.backend.always(chat_stream(*chunks("Cut", finish="length")))
     if streamed:  # the SDK's helper knows no other end than a good one
-        found = list(chat.sdk().responses.create(model="gpt-test", input="Hi", stream=True))[-1].response
+        events: list[Any] = list(chat.sdk().responses.create(model="gpt-test", input="Hi", stream=True))
+        found = events[-1].response
     else:
         found = ask_responses(chat, "Hi", streamed, max_output_tokens=16)
     assert (found.status, found.incomplete_details.reason) == ("incomplete", "max_output_tokens")

@@ -142,16 +142,13 @@ def redis_url() -> Iterator[str]:
 @pytest.fixture
 def shared(backend: CodexBackend, redis_url: str) -> Iterator[Callable[[dict[str, str]], str]]:
     """Starts gateways that share the store."""
+    fixed = {"auth_tokens": KEY, "chatgpt_base_url": backend.url, "state_url": redis_url, "token_refresh": "auto"}
+    with contextlib.closing(redis.Redis.from_url(redis_url)) as client:
+        client.flushall()  # each backend counts its refresh tokens from one
     with contextlib.ExitStack() as stack:
 
         def started(own: dict[str, str]) -> str:
-            more = {
-                "auth_tokens": KEY,
-                "chatgpt_base_url": backend.url,
-                "state_url": redis_url,
-                "token_refresh": "auto",
-            }
-            settings = Settings(_env_file=None, **settings_of(backend, own, **more))
+            settings = Settings(_env_file=None, **settings_of(backend, own, **fixed))
             return stack.enter_context(serving(create_app(settings), lifespan="on"))
 
         yield started

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from lib.settings.accounts import AccountConfig, joined, parse
-from lib.settings.values import Unusable
+from lib.settings.values import Pieces, Unusable
 
 FLAT = {"access_token": "token-1", "account_id": "acct-1", "proxy": "http://user:word@host:1", "email": "a@b.c"}
 CLI = {
@@ -111,6 +111,13 @@ def test_what_is_no_account_list_is_unusable(raw: str) -> None:
 @pytest.mark.parametrize("raw", ["", " ", '""', "[]", []])
 def test_an_empty_list_is_absent(raw: object) -> None:
     assert parse(raw, lambda _: None) is None
+
+
+def test_each_piece_of_a_value_may_have_any_form_and_a_bad_one_is_dropped_alone() -> None:
+    encoded = base64.b64encode(text_of([FLAT]).encode()).decode()
+    tokens, notes = parsed(Pieces([encoded, "at-1,at-2", "neither", text_of(CLI), {"access_token": "token-3"}]))
+    assert tokens == ["token-1", "at-1", "at-2", "token-2", "token-3"]
+    assert notes == ["item 3 was dropped: it is neither JSON nor base64 of JSON nor a list of tokens"]
 
 
 def test_another_tools_name_for_the_proxy_is_understood() -> None:

@@ -237,3 +237,16 @@ def test_every_variable_is_documented_with_its_default() -> None:
 def test_importing_settings_brings_no_yaml() -> None:
     code = "import sys, lib.settings; sys.exit('yaml' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("value", "mode"), [("on", "on"), (" OFF ", "off"), ("", "auto"), ("maybe", "auto")])
+def test_renewing_has_three_modes(value: str, mode: str) -> None:
+    settings = Settings(token_refresh=value)
+    assert settings.token_refresh == mode
+    assert bool(settings.problems) == (value == "maybe")
+
+
+def test_refresh_tokens_are_not_sent_to_a_default_in_place_of_what_was_meant() -> None:
+    settings = Settings(token_url="auth.example.org")
+    assert settings.token_url is None
+    assert settings.misdirected["token_url"].variable == "TOKEN_URL"

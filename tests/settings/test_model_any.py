@@ -21,7 +21,7 @@ TEXTS = st.one_of(
         st.sampled_from(
             [
                 *("[", "{", "}", "]", '"', ",", ";", ":", "=", "\n", "\r\n", " ", "\ufeff", "\u2028", "'", "*", "/"),
-                *("http://", "https://u:p@h", "socks5://", "s3://", "ssm:/", "secretsmanager:", "redis://", "true"),
+                *("http://", "https://u:p@h", "socks5://", "s3://", "redis://h", "dynamodb://t", "true"),
                 *("1e999", "nan", "-1", "٣", "access_token", "null", "at-", "eyJ9.e30.x", "gpt-*=gpt-5.5"),
             ]
         ),
@@ -53,4 +53,4 @@ def test_no_environment_keeps_the_gateway_from_starting(environment: dict[str, s
         for variable, text in environment.items():
             patch.setenv(variable, text.replace("\0", "").encode("utf-8", "replace").decode())
         settings = Settings(_env_file=None)
-    assert create_app(settings)
+    create_app(settings)

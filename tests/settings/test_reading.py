@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from lib.settings import values
-from lib.settings.reading import Placed, Reading
+from lib.settings.reading import Placed, Reading, Unresolved
 from lib.settings.values import Problem
 
 
@@ -25,3 +25,12 @@ def test_problems_of_sources_are_gathered_and_none_is_told_twice() -> None:
     assert reading.problems == [Problem("FILE", "is missing")]
     assert reading.take("absent", values.name) is None
     assert reading.rest() == {}
+
+
+def test_a_value_that_could_not_be_had_is_unusable_in_its_place() -> None:
+    reading = Reading(
+        {"proxy": Placed(Unresolved("is not there"), "a file: proxy"), "log_level": Unresolved("is gone")}
+    )
+    assert reading.take("proxy", values.proxy) is reading.take("log_level", values.log_level) is None
+    assert reading.problems == [Problem("a file: proxy", "is not there"), Problem("LOG_LEVEL", "is gone")]
+    assert list(reading.unusable) == ["proxy", "log_level"]

@@ -100,6 +100,7 @@ def test_many_operations_share_few_connections(redis: RedisServer) -> None:
         clients = await asyncio.to_thread(redis.say, "CLIENT", "LIST")
         assert 1 < clients.count(b" addr=") <= 17
         await store.aclose()
+        assert (await asyncio.to_thread(redis.say, "CLIENT", "LIST")).count(b" addr=") == 1
 
     asyncio.run(main())
 

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 from lib import sse
 from lib.web.openapi_operations import OPERATIONS
+from tests.fakes.redis_server import redis_server
 from tests.web.documented import FORM, Demo, demo, form_of
 
 EXAMPLES = [
@@ -23,7 +24,7 @@ EXAMPLES = [
     for kind, (_, examples) in operation.requests.items()
     for title in examples
 ]
-GETS = [path for method, path in OPERATIONS if method == "GET"]
+GETS = [path for method, path in OPERATIONS if method == "GET" and not path.startswith("/v1/responses")]
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,8 @@ def test_endpoints_that_need_a_key_say_so(gateway: Demo) -> None:
 
 def test_path_parameters_are_described(gateway: Demo) -> None:
     [parameter] = gateway.document["paths"]["/v1/models/{id}"]["get"]["parameters"]
+    listed = gateway.document["paths"]["/v1/responses/{id}/input_items"]["get"]["parameters"]
+    assert [each["in"] for each in listed] == ["query", "query", "query", "path"]
     assert (parameter["name"], parameter["in"], parameter["required"]) == ("id", "path", True)
 
 
@@ -90,6 +93,16 @@ def test_answers_to_get_are_as_described(gateway: Demo, path: str) -> None:
     answer = gateway.http.get(path.replace("{id}", "demo-mini"))
     assert answer.status_code == 200
     fits_its_schema(gateway, gateway.document["paths"][path]["get"], answer)
+
+
+def test_kept_responses_are_as_described() -> None:
+    with redis_server() as server, demo(state_url=server.url) as keeping:
+        made = keeping.http.post("/v1/responses", json={"input": "Hi", "store": True}).json()
+        for method, rest in (("GET", ""), ("GET", "/input_items"), ("DELETE", "")):
+            path = f"/v1/responses/{{id}}{rest}"
+            answer = keeping.http.request(method, path.replace("{id}", made["id"]))
+            assert answer.status_code == 200
+            fits_its_schema(keeping, keeping.document["paths"][path][method.lower()], answer)
 
 
 @pytest.mark.parametrize("path", [path for method, path in OPERATIONS if method == "POST"])

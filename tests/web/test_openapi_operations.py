@@ -14,7 +14,7 @@ def test_every_schema_that_is_named_exists_and_every_one_is_used_by_somebody() -
 
 def test_a_body_is_there_where_something_is_sent() -> None:
     for (method, path), operation in OPERATIONS.items():
-        assert bool(operation.requests) == (method == "POST"), path
+        assert bool(operation.requests) == (method == "POST" and not path.endswith("/cancel")), path
         assert all(examples for _, examples in operation.requests.values()), path
 
 

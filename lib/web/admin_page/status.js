@@ -1,0 +1,206 @@
+/* What the deployment is like: overview, accounts, models, settings. Drawn anew from the report each time. */
+
+const STATES = ["ready", "resting", "refused", "expired"];
+
+async function loadStatus(query = "") {
+  const answer = await ask(`/admin/status${query}`);
+  if (!answer.ok) throw await failureOf(answer);
+  session.report = await answer.json();
+  session.skew = session.report.now - Date.now() / 1000;
+}
+
+async function loadModels() {
+  const answer = await ask("/v1/models").catch(() => null);
+  if (answer && answer.ok) session.models = (await answer.json()).data;
+  session.modelsFailure = answer && answer.ok ? null : answer ? await failureOf(answer) : { status: 0, message: "" };
+}
+
+function drawStatus() {
+  drawHeadline();
+  $("fleet").replaceChildren(...fleet());
+  $("tiles").replaceChildren(...tiles(session.report.instance));
+  $("cards").replaceChildren(...cards());
+  $("problems").replaceChildren(...problems());
+  $("upstreams").replaceChildren(...session.report.upstreams.map(upstream), ...unknownModels());
+  $("model-list").replaceChildren(...session.models.map((model) => el("option", { value: model.id }, model.name || "")));
+  drawSettings();
+}
+
+function drawHeadline() {
+  const { accounts, upstreams, problems: found, instance } = session.report;
+  const ready = accounts.filter((each) => each.state === "ready").length;
+  const demo = upstreams.some((each) => each.name === "demo");
+  const name = demo ? "headline_demo"
+    : !accounts.length ? "headline_none"
+      : ready === accounts.length ? (found.length ? "headline_problems" : "headline_ready")
+        : ready ? "headline_some" : "headline_stuck";
+  const tone = { headline_ready: "good", headline_demo: "calm", headline_some: "mind", headline_problems: "mind" }[name] || "bad";
+  $("headline").replaceChildren(el("span", { class: `lamp ${tone}`, "aria-hidden": "true" }), t(name));
+  $("subline").textContent = t(demo ? "subline_demo" : "subline", { ready, count: accounts.length });
+  const serverless = instance.platform !== "server";
+  const platform = t(`platform_${instance.platform}`);
+  $("instance-note").textContent = t(serverless ? "note_serverless" : "note_server", { platform });
+  $("settings-note").textContent = t(serverless ? "note_settings_platform" : "note_settings_server", { platform });
+  $("measure").hidden = !accounts.some((each) => each.upstream === "codex");
+}
+
+/** All accounts as one strip: a piece for each, in the colour of its state, and what the colours mean. */
+function fleet() {
+  const { accounts } = session.report;
+  if (!accounts.length) return [];
+  const counts = STATES.map((state) => [state, accounts.filter((each) => each.state === state).length]);
+  return [
+    el("div", { class: "strip", "aria-hidden": "true" },
+      STATES.flatMap((state) => accounts.filter((each) => each.state === state)
+        .map((each) => el("span", { class: `piece ${state}`, title: `${each.name}: ${t(state)}` })))),
+    el("ul", { class: "legend" }, counts.filter(([, count]) => count).map(([state, count]) =>
+      el("li", {}, el("span", { class: `dot ${state}` }), `${number(count)} ${t(state)}`))),
+  ];
+}
+
+function tiles(instance) {
+  const groups = { good: 0, client: 0, server: 0 };
+  for (const [status, count] of Object.entries(instance.requests)) {
+    groups[status >= 500 || status === "0" ? "server" : status >= 400 ? "client" : "good"] += count;
+  }
+  const total = groups.good + groups.client + groups.server;
+  const made = [
+    el("div", { class: "tile wide" },
+      el("span", { class: "label", t: "requests" }), el("strong", {}, number(total)),
+      el("div", { class: "strip thin", "aria-hidden": "true" }, Object.entries(groups).filter(([, count]) => count)
+        .map(([group, count]) => grown(el("span", { class: `piece ${group}` }), count))),
+      el("ul", { class: "legend" }, Object.entries(instance.requests).map(([status, count]) =>
+        el("li", {}, el("code", {}, status === "0" ? "—" : status), ` ${number(count)}`)))),
+  ];
+  const tile = (label, value, detail) => value === null ? null : el("div", { class: "tile" },
+    el("span", { class: "label", t: label }), el("strong", {}, value), el("span", { class: "faint" }, detail || ""));
+  const memory = instance.memory_bytes;
+  return [
+    ...made,
+    tile("cold_start", instance.cold_start_ms === null ? null : `${number(instance.cold_start_ms)} ms`, t("cold_start_is")),
+    tile("uptime", duration(instance.uptime_s), t("uptime_is")),
+    tile("memory", memory === null ? null : `${number(memory / 1048576)} MB`, `Python ${instance.python} · ${instance.machine}`),
+    tile("platform", t(`platform_${instance.platform}`),
+      [instance.region, instance.revision].filter(Boolean).join(" · ") || t("platform_is")),
+  ].filter(Boolean);
+}
+
+/** A piece of a strip, as wide as its share. */
+function grown(piece, share) {
+  piece.style.flexGrow = share;
+  return piece;
+}
+
+function problems() {
+  const found = session.report.problems;
+  if (!found.length) return [];
+  return [el("div", { class: "card warn" },
+    el("h3", {}, t("problems_title", { count: found.length })),
+    el("ul", {}, found.map((each) => el("li", {}, el("code", {}, each.variable), ` ${each.problem}`))))];
+}
+
+function cards() {
+  const { accounts } = session.report;
+  return accounts.length ? accounts.map(card) : [el("p", { class: "faint", t: "no_accounts" })];
+}
+
+function card(account) {
+  const windows = account.windows.map((each) => ({ ...each, over: each.reset_at !== null && each.reset_at < gatewayNow() }));
+  const used = windows.filter((each) => !each.over).map((each) => each.used_percent);
+  const chips = [account.plan, account.has_proxy ? t("proxy") : null, account.is_renewed ? t("renewed") : null];
+  return el("article", { class: `card account ${account.state}`, "aria-label": `${account.name}: ${t(account.state)}` },
+    el("div", { class: "who" },
+      ring(account.state, used.length ? Math.max(...used) : windows.length ? 0 : null),
+      el("div", {},
+        el("h3", {}, account.name, el("span", { class: "faint" }, ` ${account.upstream}`)),
+        el("p", { class: "state" }, el("strong", { class: account.state }, t(account.state)), " ", stateDetail(account)),
+        el("p", { class: "chips" }, chips.filter(Boolean).map((chip) => el("span", { class: "chip" }, chip))))),
+    windows.map(meter),
+    !windows.length && account.upstream === "codex" ? el("p", { class: "faint small", t: "no_windows" }) : null,
+    el("dl", { class: "facts" }, fact("token", tokenLife(account)), fact("last_error", account.last_error && el("code", {}, account.last_error))));
+}
+
+function stateDetail(account) {
+  if (account.state === "resting") return countdown("for_time", account.resting_until);
+  return el("span", { class: "faint" }, account.state === "ready" ? "" : t(`${account.state}_is`));
+}
+
+function tokenLife(account) {
+  if (account.expires_at === null) return null;
+  const name = account.expires_at > gatewayNow() ? "ends" : "ended";
+  return t(name, { time: duration(Math.abs(account.expires_at - gatewayNow())), moment: moment(account.expires_at) });
+}
+
+function fact(name, value) {
+  return value ? el("div", {}, el("dt", { t: name }), el("dd", {}, value)) : null;
+}
+
+/** How far the fullest window is used, as a ring; without a window, the state alone. */
+function ring(state, percent) {
+  const length = 2 * Math.PI * 25;
+  const share = percent === null ? 1 : Math.min(1, Math.max(0.012, percent / 100));
+  const signs = { ready: "M22 32.5l7 7 13-14", resting: "M32 21v11l7 5", refused: "M24 24l16 16m0-16L24 40", expired: "M32 22v13m0 6v.5" };
+  return svg("svg", { class: `ring ${state} ${percent === null ? "" : tone(percent)}`, viewBox: "0 0 64 64", "aria-hidden": "true" },
+    svg("circle", { class: "track", cx: 32, cy: 32, r: 25 }),
+    svg("circle", { class: "arc", cx: 32, cy: 32, r: 25, "stroke-dasharray": `${share * length} ${length}`, transform: "rotate(-90 32 32)" }),
+    percent === null ? svg("path", { class: "sign", d: signs[state] }) : svg("text", { x: 32, y: 37 }, `${number(percent)}%`));
+}
+
+const tone = (percent) => (percent >= 98 ? "full" : percent >= 80 ? "near" : "easy");
+
+function meter(window) {
+  const percent = window.over ? 0 : window.used_percent;
+  const bar = el("span", { class: tone(percent) });
+  bar.style.width = `${Math.min(100, percent)}%`;
+  const minutes = window.window_minutes;
+  const length = minutes === null ? t("window") : duration(minutes * 60);
+  const label = window.bucket === "codex" ? length : `${window.bucket} · ${length}`;
+  return el("div", { class: "window" },
+    el("span", {}, label),
+    el("span", { class: "meter", role: "meter", "aria-label": label, "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": percent }, bar),
+    el("span", { class: "percent" }, `${number(percent)} %`),
+    el("span", { class: "faint reset" }, window.reset_at === null ? "" : window.over ? t("was_reset") : t("resets", { moment: moment(window.reset_at) })));
+}
+
+function upstream(each) {
+  const own = session.models.filter((model) => model.owned_by === each.name || (each.name === "codex" && model.owned_by === "chatgpt"));
+  const only = session.report.upstreams.length === 1;
+  return el("div", { class: "card upstream" },
+    el("h3", {}, each.name, each.host ? el("code", {}, each.host) : null, each.tools && each.tools !== "native" ? el("span", { class: "chip" }, t("tools_way", { way: each.tools })) : null),
+    modelChips(only ? session.models : own));
+}
+
+function unknownModels() {
+  return session.modelsFailure ? [el("p", { class: "wrong" }, plainly(session.modelsFailure))] : [];
+}
+
+function modelChips(models) {
+  if (!models.length) return el("p", { class: "faint", t: "no_models" });
+  const chip = (model) => el("button", { type: "button", class: "chip pick", title: model.name || model.id, click: () => pickModel(model.id) }, model.id);
+  const first = models.slice(0, 24), rest = models.slice(24);
+  return el("div", { class: "chips" }, first.map(chip),
+    rest.length ? el("details", {}, el("summary", {}, t("more_models", { count: rest.length })), el("div", { class: "chips" }, rest.map(chip))) : null);
+}
+
+function drawSettings() {
+  const shown = session.report.settings.filter((each) => each.state === "set" || each.has_problem);
+  const others = session.report.settings.filter((each) => !shown.includes(each));
+  $("variables").replaceChildren(
+    table(shown),
+    el("details", { class: "rest" }, el("summary", {}, t("more_settings", { count: others.length })), table(others)));
+}
+
+function table(entries) {
+  return el("div", { class: "card flush" }, el("table", {}, el("tbody", {}, entries.map((each) => el("tr", {},
+    el("th", { scope: "row" }, el("code", {}, each.variable)),
+    el("td", {}, el("span", { class: `mark ${each.has_problem ? "problem" : each.state}` }, t(each.has_problem ? "problem" : each.state))),
+    el("td", {}, valueOf(each)))))));
+}
+
+function valueOf(entry) {
+  if ("slots" in entry) return el("span", { class: "chips" }, entry.slots.map((slot, index) => el("span", { class: "chip mono" }, `${index + 1} · ${slot}`)));
+  if ("count" in entry) return t("entries", { count: entry.count });
+  if ("host" in entry) return el("code", {}, entry.host);
+  if ("value" in entry) return el("code", {}, typeof entry.value === "number" ? number(entry.value, 3) : String(entry.value));
+  return el("span", { class: "faint" }, entry.state === "unset" ? "" : "••••••");
+}
