@@ -7,8 +7,9 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header 
 
 LAMBDA_PYTHON ?= 3.12
 LAMBDA_ARCH ?= arm64
+SECONDS ?= 120
 
-.PHONY: help serve test check prove-tools bench bench-cold package vercel-check lock clean
+.PHONY: help serve key test check prove-tools bench bench-cold package vercel-check lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -16,6 +17,9 @@ help:  ## this list
 
 serve: $(VENV)/serve.stamp  ## serve on HOST:PORT (127.0.0.1:3040); the demo upstream when no account is configured
 	@exec $(BIN)/python -m tools.serve
+
+key: $(VENV)/serve.stamp  ## a key with limits of its own, from KEY_SECRET; ARGS="--models 'gpt-5*' --days 30 --label phone"
+	@$(BIN)/python -m tools.make_key $(ARGS)
 
 test: $(VENV)/dev.stamp $(VENV)/vercel.stamp  ## run all tests, with branch coverage over api and lib
 	$(BIN)/coverage run -m pytest -rs
@@ -31,11 +35,17 @@ check: $(VENV)/dev.stamp  ## ruff, mypy, import floors, size gates
 prove-tools: $(VENV)/dev.stamp  ## the parser of prompted tool calls against tests/prompted/corpus.jsonl, or CASES=FILE
 	$(BIN)/python -m tools.prove_tools $(CASES)
 
+faults: $(VENV)/dev.stamp  ## run the fault table and write docs/faults.md from what was seen
+	$(BIN)/python -m tools.fault_table
+
 bench: $(VENV)/dev.stamp  ## cold start, time to first token, throughput and memory against named controls
 	$(BIN)/python -m bench
 
 bench-cold: $(VENV)/dev.stamp  ## the packaged bundle's cold start, on every Python from 3.11 to 3.13 that is here; QUICK=1
 	$(BIN)/python -m bench.packaged $(if $(QUICK),--quick)
+
+soak: $(VENV)/dev.stamp  ## mixed traffic with faults, 64 at once, SECONDS=120: what is hidden, what leaks, what grows
+	$(BIN)/python -m bench.soak --seconds $(SECONDS)
 
 package: $(VENV)/dev.stamp  ## dist/lambda.zip for AWS Lambda; LAMBDA_PYTHON=3.12, LAMBDA_ARCH=arm64
 	@$(BIN)/python -m tools.package --python $(LAMBDA_PYTHON) --arch $(LAMBDA_ARCH)

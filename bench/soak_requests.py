@@ -104,7 +104,7 @@ def _tool(dialect: str) -> dict[str, Any]:
 
 def traffic(seed: int) -> Iterator[Request]:
     """Requests without end, the same for the same seed; their numbers are those of no other seed below 1,000."""
-    dice = random.Random(seed)  # noqa: S311 - nothing secret
+    dice = random.Random(seed)
     number = seed
     while True:
         number += 1000

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lib.errors import GatewayError, InvalidRequest, NotFound, StoreError
-from lib.types import Caller, Dialect, Store
+from lib.keeping import Store
+from lib.types import Caller, Dialect
 
 if TYPE_CHECKING:
     from lib.dialects.responses_stored import Link, StoredDialect, Turn

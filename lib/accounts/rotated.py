@@ -18,7 +18,7 @@ from hashlib import sha256
 import msgspec
 
 from lib.accounts.oauth import Tokens
-from lib.types import Store
+from lib.keeping import Store
 
 LIFE_S = 400 * 86_400.0
 """How long rotated tokens are kept: longer than any refresh token was seen to live."""

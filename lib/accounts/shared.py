@@ -14,7 +14,8 @@ from lib.accounts.account import Account
 from lib.accounts.member import LONGEST_COOLDOWN_S
 from lib.accounts.pool import AccountPool
 from lib.accounts.standing import Seen, Standing, decode, encode
-from lib.types import Clock, Lease, Outcome, Store
+from lib.keeping import Store
+from lib.types import Clock, Lease, Outcome
 
 STEP_PERCENT = 5.0
 """By how much a usage window has to move before the others are told."""

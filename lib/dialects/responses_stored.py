@@ -20,7 +20,7 @@ from lib.dialects.fields import one_of, shown, string, wrong_value
 from lib.dialects.responses_request import parse
 from lib.dialects.responses_response import ResponsesRenderer
 from lib.errors import InvalidRequest
-from lib.types import MAX_STORED_BYTES
+from lib.keeping import MAX_STORED_BYTES
 
 PREVIOUS = "previous_response_id"
 

@@ -163,6 +163,11 @@ class Settings(BaseSettings):
         return tuple(secret.get_secret_value() for secret in self.auth_tokens)
 
     @property
+    def key_secrets(self) -> tuple[bytes, ...]:
+        """KEY_SECRET as it is used: the first one for new keys."""
+        return tuple(secret.get_secret_value().encode() for secret in self.key_secret)
+
+    @property
     def private_prefixes(self) -> tuple[str, ...]:
         """The passthrough prefixes in plain text, the longest first."""
         secrets = {secret.get_secret_value() for secret in self.access_token_prefix + self.access_token_prefixes}

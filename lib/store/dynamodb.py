@@ -22,7 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from lib.errors import StoreError
-from lib.types import MAX_STORED_BYTES, Clock
+from lib.keeping import MAX_STORED_BYTES
+from lib.types import Clock
 
 T = TypeVar("T")
 

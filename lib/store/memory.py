@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 
 from lib.errors import StoreError
-from lib.types import MAX_STORED_BYTES, Clock
+from lib.keeping import MAX_STORED_BYTES
+from lib.types import Clock
 
 MAX_BYTES = 16 * 1024 * 1024
 _ENTRY_BYTES = 200

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lib.errors import StoreError
+from lib.keeping import MAX_STORED_BYTES
 from lib.store.loops import PerLoop
-from lib.types import MAX_STORED_BYTES
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

@@ -16,8 +16,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from lib.errors import StoreError
+from lib.keeping import MAX_STORED_BYTES, Store
 from lib.store.memory import MemoryStore
-from lib.types import MAX_STORED_BYTES, Clock, Store
+from lib.types import Clock
 
 T = TypeVar("T")
 

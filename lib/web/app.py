@@ -14,13 +14,16 @@ from lib.web.deadline import Deadlines
 from lib.web.forward import ForwardApi
 from lib.web.gate import Gate
 from lib.web.images import ImageApi
+from lib.web.keys import KeysApi
 from lib.web.logs import configure, log_problem
 from lib.web.paths import Table
 from lib.web.routes import Api
+from lib.web.setup import SetupApi
 from lib.web.stored import StoredApi
 
 if TYPE_CHECKING:
     from lib.settings import Settings
+    from lib.web.scopes import Scopes
 
 # Just below what the platform takes, so that the answer is ours: Vercel 4.5 MB, Lambda 6 MB.
 VERCEL_MAX_BYTES = 4_400_000
@@ -41,6 +44,7 @@ def create_app(settings: Settings, *, now: Clock = time.time) -> Gate:
         settings.private_prefixes,
         pairs=[(key_id, secret.get_secret_value()) for key_id, secret in settings.key_pairs],
         now=now,
+        scopes=_scopes(settings, now),
     )
     limit = settings.max_request_bytes or platform_max_bytes(os.environ)
     strict, keep_alive_s = settings.strict_parameters, settings.keep_alive_s
@@ -57,6 +61,8 @@ def create_app(settings: Settings, *, now: Clock = time.time) -> Gate:
             *forwarded.endpoints(),
             *StoredApi(lambda: gateway.responses, auth, max_request_bytes=limit).endpoints(),
             *BillingApi(auth).endpoints(),
+            *KeysApi(next(iter(settings.key_secrets), None), auth, now=now).endpoints(),
+            *SetupApi(auth, public_url=settings.public_url, model=settings.default_model).endpoints(),
         ],
     )
     deadlines = Deadlines(limit_s=settings.max_duration_s, margin_s=settings.deadline_margin_s)
@@ -67,6 +73,15 @@ def create_app(settings: Settings, *, now: Clock = time.time) -> Gate:
         deadlines=deadlines,
         max_answer_bytes=platform_max_answer_bytes(os.environ),
     )
+
+
+def _scopes(settings: Settings, now: Clock) -> Scopes | None:
+    """What knows scoped keys; imported where there are any."""
+    if not settings.key_secret:
+        return None
+    from lib.web.scopes import Scopes
+
+    return Scopes(settings.key_secrets, settings.revoked_keys, now)
 
 
 def build_app(

@@ -19,7 +19,7 @@ from lib.dialects.responses_stored import (
     unpack,
 )
 from lib.errors import InvalidRequest
-from lib.types import MAX_STORED_BYTES
+from lib.keeping import MAX_STORED_BYTES
 
 Fields = dict[str, Any]
 

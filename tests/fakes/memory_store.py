@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lib.errors import StoreError
-from lib.types import MAX_STORED_BYTES
+from lib.keeping import MAX_STORED_BYTES
 
 
 class FakeStore:

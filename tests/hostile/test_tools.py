@@ -117,7 +117,7 @@ def test_hostile_schemas_are_answered_or_refused(gateway: Asked, bait: RawServer
 
 
 @pytest.mark.parametrize("path", DIALECTS)
-@pytest.mark.parametrize(("levels", "status"), [(10_000, 400), (1000, 400), (60, 200)])
+@pytest.mark.parametrize(("levels", "status"), [(10_000, 400), (1000, 400), (200, 400), (60, 200)])
 def test_a_deep_schema_is_refused_when_it_is_too_deep(gateway: Asked, path: str, levels: int, status: int) -> None:
     marked = msgspec.json.encode({**BODIES[path], "tools": [offer(path, "dig", {"description": "deep"})]})
     deep = b'{"type":"object","properties":{"a":' * levels + b"{}" + b"}}" * levels

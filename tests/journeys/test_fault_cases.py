@@ -16,7 +16,7 @@ import pytest
 from lib.settings import Settings
 from lib.web.app import create_app
 from tests.fakes.codex_backend import CodexBackend
-from tests.fakes.codex_behaviours import Drop, Http, Scene, Stream, bad_gateway, http_error, stream
+from tests.fakes.codex_behaviours import Drop, Http, Scene, Stream, bad_gateway, http_error, stream, usage_limit
 from tests.fakes.codex_http import Exchange
 from tests.fakes.serving import loopback_socket, serving
 from tests.fakes.tokens import jwt
@@ -100,6 +100,21 @@ def test_f34_every_token_expired(start: Start, dialect: str, streamed: bool) -> 
     assert (seen.status, seen.code) == (401, "token_expired")
     assert "a1, a2" in seen.raw
     assert gateway.backend.requests == [] and gateway.usable() == 0
+
+
+@DIALECTS
+@MODES
+def test_f34_every_account_rests(start: Start, dialect: str, streamed: bool) -> None:
+    """Resting accounts are tried once more, the one that is nearest to its reset; the wait is the shortest."""
+    gateway = start()
+    for account, wait in (("acct-1", 3000), ("acct-2", 30), ("acct-3", 300)):
+        gateway.backend.always(usage_limit(wait), account=account)
+    ask(gateway, "chat", False)
+    before = len(gateway.accounts())
+    seen = ask(gateway, dialect, streamed)
+    assert (seen.status, gateway.last_line("/v1/")["error"]) == (429, "rate_limit_exceeded")
+    assert 20 <= int(seen.headers["retry-after"]) <= 30
+    assert gateway.accounts()[before] == "acct-2" and gateway.usable() == 0
 
 
 @pytest.mark.parametrize(("accounts", "attempts"), [(2, 2), (3, 3), (5, 3)])

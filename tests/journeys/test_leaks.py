@@ -33,7 +33,7 @@ from tests.journeys.seen import PATHS, body_of
 
 OWN, OPAQUE, CALLERS = account_jwt("acct-1"), at_token("acct-2"), account_jwt("acct-9")
 ID_TOKEN = jwt("acct-1", now=1_790_000_000, expires_in_s=1e9, email="canary-claim@example.org")
-PREFIX, PREFIXES = "private-canary-prefix-KqWv", "another-canary-prefix-JxZh"
+PREFIX, PREFIXES = "private-canary-prefix-KqWv", "wnother-canary-prefix-JxZh"
 REFRESH, EMAIL = "rt.1.canary-refresh-token-XyQj", "canary-mail@example.org"
 LOGIN, OWN_LOGIN = "canary-user:canary-password-ZkQx", "canary-own-user:canary-own-password-WvXz"
 SECRETS = (

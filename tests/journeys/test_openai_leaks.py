@@ -20,10 +20,10 @@ from tests.journeys.gateway import KEY, Host
 from tests.journeys.secrets_kept import leaked
 
 PLAIN = "operators-own-canary-0123456789-HvYd"
-"""A key of no known form, as self-hosted servers have them: nothing but the lease tells that it is one."""
+"""A key of no known form, as self-hosted servers have them: only where it was sent can it be told from other words."""
 ALL = (*KEYS, PLAIN)
 SIGNING = "signing-canary-secret-0123456789-TbXc"
-ECHO = " ".join([f"key {PLAIN}, authorization: Bearer {PLAIN}.", *(f"key {key}, authorization: Bearer {key}." for key in KEYS)])
+ECHO = " ".join([f"authorization: Bearer {PLAIN}.", *(f"key {key}, authorization: Bearer {key}." for key in KEYS)])
 SHORTENED = f"Incorrect API key provided: {KEYS[0][:8]}***{KEYS[0][-4:]}, {PLAIN[:8]}***{PLAIN[-4:]}."
 FAULTS: dict[str, Behaviour] = {
     "401": api_error(401, SHORTENED, code="invalid_api_key"),
@@ -133,3 +133,12 @@ def test_malformed_settings_keep_the_keys(start: Start, settings: Any, caplog: A
     gateway = start(**settings)
     assert gateway.settings.problems
     assert_kept(gateway, ask_all(gateway)[:2], caplog, capfd)
+
+
+@pytest.mark.parametrize("status", [400, 404, 429, 500])
+def test_a_key_of_no_known_form_is_hidden_from_the_answer_to_it(start: Start, status: int) -> None:
+    gateway = start(keys=(PLAIN,))
+    gateway.backend.always(api_error(status, f"key {PLAIN} in {PLAIN}"))
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    answer = gateway.send("POST", "/v1/chat/completions", json=body)
+    assert answer.status_code >= 400 and PLAIN not in answer.text

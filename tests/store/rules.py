@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from lib.errors import StoreError
-from lib.types import MAX_STORED_BYTES, Store
+from lib.keeping import MAX_STORED_BYTES, Store
 
 
 async def keeps_what_was_put(store: Store, key: str, other: str) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from lib.keeping import Store
 from lib.store.memory import MemoryStore
-from lib.types import Store
 from tests.store.rules import RULES
 
 

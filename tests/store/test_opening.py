@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from lib.keeping import Store
 from lib.store.memory import MemoryStore
 from lib.store.opening import open_store
-from lib.types import Store
 from tests.fakes.dynamodb_table import REGION, Table
 from tests.fakes.redis_server import RedisServer
 

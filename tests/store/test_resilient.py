@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 from lib.errors import StoreError
+from lib.keeping import MAX_STORED_BYTES, Store
 from lib.store.dynamodb import DynamoDBStore
 from lib.store.memory import MemoryStore
 from lib.store.redis import RedisStore
 from lib.store.resilient import ResilientStore
-from lib.types import MAX_STORED_BYTES, Store
 from tests.fakes.dynamodb_table import SECRET, point_aws_at
 from tests.fakes.raw_server import RawServer, ok
 from tests.fakes.redis_server import PASSWORD, RedisServer, redis_server

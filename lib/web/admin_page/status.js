@@ -107,7 +107,7 @@ function cards() {
 function card(account) {
   const windows = account.windows.map((each) => ({ ...each, over: each.reset_at !== null && each.reset_at < gatewayNow() }));
   const used = windows.filter((each) => !each.over).map((each) => each.used_percent);
-  const chips = [account.plan, account.has_proxy ? t("proxy") : null, account.is_renewed ? t("renewed") : null];
+  const chips = [account.upstream === "codex" ? account.plan : t("api_key"), account.has_proxy ? t("proxy") : null, account.is_renewed ? t("renewed") : null];
   return el("article", { class: `card account ${account.state}`, "aria-label": `${account.name}: ${t(account.state)}` },
     el("div", { class: "who" },
       ring(account.state, used.length ? Math.max(...used) : windows.length ? 0 : null),
@@ -116,7 +116,7 @@ function card(account) {
         el("p", { class: "state" }, el("strong", { class: account.state }, t(account.state)), " ", stateDetail(account)),
         el("p", { class: "chips" }, chips.filter(Boolean).map((chip) => el("span", { class: "chip" }, chip))))),
     windows.map(meter),
-    !windows.length && account.upstream === "codex" ? el("p", { class: "faint small", t: "no_windows" }) : null,
+    !windows.length && account.upstream === "codex" && account.state === "ready" ? el("p", { class: "faint small", t: "no_windows" }) : null,
     el("dl", { class: "facts" }, fact("token", tokenLife(account)), fact("last_error", account.last_error && el("code", {}, account.last_error))));
 }
 
@@ -143,7 +143,7 @@ function ring(state, percent) {
   return svg("svg", { class: `ring ${state} ${percent === null ? "" : tone(percent)}`, viewBox: "0 0 64 64", "aria-hidden": "true" },
     svg("circle", { class: "track", cx: 32, cy: 32, r: 25 }),
     svg("circle", { class: "arc", cx: 32, cy: 32, r: 25, "stroke-dasharray": `${share * length} ${length}`, transform: "rotate(-90 32 32)" }),
-    percent === null ? svg("path", { class: "sign", d: signs[state] }) : svg("text", { x: 32, y: 37 }, `${number(percent)}%`));
+    percent === null ? svg("path", { class: "sign", d: signs[state] }) : svg("text", { x: 32, y: 37 }, `${number(Math.min(100, percent))}%`));
 }
 
 const tone = (percent) => (percent >= 98 ? "full" : percent >= 80 ? "near" : "easy");

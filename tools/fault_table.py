@@ -1,0 +1,146 @@
+"""Writes docs/faults.md from what the tests of the fault table see: `python -m tools.fault_table`.
+
+The tests are run, and each of them says what came of its fault. Nothing is written when one of them fails.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journeys.fault_elsewhere import ELSEWHERE
+from tests.journeys.fault_records import DIALECTS, Met, cases, due
+from tests.journeys.fault_rows_http import ROWS as HTTP_ROWS
+from tests.journeys.fault_rows_openai import WAYS, has_meaning, rows_of
+from tests.journeys.fault_rows_streams import ROWS as STREAM_ROWS
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "faults.md"
+
+_TESTS = ("tests/journeys/test_faults.py", "tests/journeys/test_faults_openai.py")
+_HEAD = """\
+# What goes wrong, and what a client sees of it
+
+This page is written by `make faults` from what the tests saw. Each row was driven through real sockets: a client, the
+gateway with three accounts, and an upstream that misbehaves; over Chat Completions, Responses and Messages, streamed
+and whole. After each of them nothing was left: no connection, no task, no generator.
+
+- **One account has it**: the first account meets the fault, the others would answer well.
+- **All have it**: status and code that the client gets, and how many accounts were tried for it. The Messages API has
+  no codes; its `type` stands in the next column.
+- **A stream**: where the answer had begun before the fault, it cannot be taken back. *Breaks off* means that the part
+  that had come is kept, and that the stream ends in the dialect's own error and never in a good ending: an `error`
+  chunk and `[DONE]` in chat, `error` and `response.failed` in Responses, `event: error` in Messages. A whole answer is
+  the error alone.
+- **The account** afterwards: *out* until its token changes, *rests* until the hint of the upstream (`/v1/accTokens`
+  counts both as not usable), or as before.
+"""
+_COLUMNS = (
+    "| # | fault | one account has it | all have it | Messages `type` | a stream | the account |\n" + "|---" * 7 + "|"
+)
+
+
+def expected() -> Iterator[Met]:
+    """What the rows say."""
+    for row in (*HTTP_ROWS, *STREAM_ROWS):
+        for case, then in cases(row):
+            for dialect in DIALECTS:
+                yield from (due("codex", row, case, then, dialect, streamed) for streamed in (True, False))
+    for dialect, wire in WAYS:
+        for streamed in (True, False):
+            for row in rows_of(wire):
+                if has_meaning(row, dialect, wire, streamed):
+                    yield from (due("openai", row, case, then, dialect, streamed) for case, then in cases(row))
+
+
+def page(records: Iterable[Met]) -> str:
+    """The whole document."""
+    found = sorted(set(records), key=lambda met: (met.upstream, int(met.id[1:]), met.fault))
+    parts = [_HEAD]
+    titles = {"codex": "ChatGPT accounts", "openai": "Keys of an OpenAI-compatible upstream"}
+    for upstream, of_upstream in groupby(found, attrgetter("upstream")):
+        parts.append(f"## {titles[upstream]}\n\n{_COLUMNS}")
+        parts += [_line(list(group)) for _, group in groupby(of_upstream, attrgetter("id", "fault"))]
+        parts.append("")
+    parts.append("## More than one request, or another world\n\n| # | fault | what holds | tests |\n|---|---|---|---|")
+    parts += [_elsewhere(*each) for each in ELSEWHERE]
+    return "\n".join(parts) + "\n"
+
+
+def _line(group: Sequence[Met]) -> str:
+    always = [met for met in group if met.case == "always"]
+    once = [met for met in group if met.case == "once"]
+    first = always[0]
+    taken_over = "another one answers" if once else "the client sees it" if first.code else "no harm"
+    cells = (first.id, _escaped(first.fault), taken_over, _all(always), _messages(always), _streamed(always))
+    return "| " + " | ".join((*cells, _account(always, once))) + " |"
+
+
+def _all(always: Sequence[Met]) -> str:
+    told = sorted(
+        {f"{met.status} `{met.code}`" for met in always if met.code and met.dialect != "messages" and not _broke(met)}
+    )
+    if not told:
+        return "a good answer" if always[0].ending == "good" else "an answer that says that it is cut"
+    tried = len(set(always[0].accounts))
+    return f"{' or '.join(told)}; {tried} tried"
+
+
+def _messages(always: Sequence[Met]) -> str:
+    return " or ".join(sorted({f"`{met.code}`" for met in always if met.code and met.dialect == "messages"})) or "–"
+
+
+def _streamed(always: Sequence[Met]) -> str:
+    return "breaks off" if any(map(_broke, always)) else "the same"
+
+
+def _broke(met: Met) -> bool:
+    return met.streamed and met.status == 200 and met.code is not None
+
+
+def _account(always: Sequence[Met], once: Sequence[Met]) -> str:
+    count = max(len(set(met.accounts)) for met in (*always, *once))
+    if always[0].usable == 3 and all(met.usable == 3 for met in once):
+        return "as before"
+    return "out" if count and always[0].status == 401 else "rests"
+
+
+def _elsewhere(id: str, fault: str, holds: str, tests: Sequence[str]) -> str:
+    files = sorted({test.partition("::")[0] for test in tests})
+    return f"| {id} | {fault} | {holds} | {', '.join(f'`tests/{file}`' for file in files)} |"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+class _Recorder:
+    """A plugin of pytest: gathers what the tests say of themselves."""
+
+    def __init__(self) -> None:
+        self.records: list[Met] = []
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.when == "call":
+            self.records += [Met(*value) for name, value in report.user_properties if name == "fault"]
+
+
+def main() -> int:
+    """0 when all tests passed and the page is written."""
+    recorder = _Recorder()
+    others = sorted({f"tests/{test}" for each in ELSEWHERE for test in each.tests})
+    failed = pytest.main(["-q", *_TESTS, *others], plugins=[recorder])
+    if not failed:
+        PAGE.write_text(page(recorder.records), encoding="utf-8")
+        print(f"{PAGE.relative_to(ROOT)}: {len(recorder.records)} requests")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
