@@ -138,7 +138,7 @@ def main() -> int:
     failed = pytest.main(["-q", *_TESTS, *others], plugins=[recorder])
     if not failed:
         PAGE.write_text(page(recorder.records), encoding="utf-8")
-        print(f"{PAGE.relative_to(ROOT)}: {len(recorder.records)} requests")
+        sys.stdout.write(f"{PAGE.relative_to(ROOT)}: {len(recorder.records)} requests\n")
     return int(failed)
 
 

@@ -21,8 +21,8 @@ ELSEWHERE = (
     Elsewhere(
         "F1, F2",
         "connection refused, unknown host, no TLS, connect timeout",
-        "one more try on a fresh connection, then other accounts; 502 `upstream_unreachable`, or 504 `upstream_timeout`; "
-        "no account rests",
+        "one more try on a fresh connection, then other accounts; 502 `upstream_unreachable`, or 504 "
+        "`upstream_timeout`; no account rests",
         (f"{_CASES}test_no_connection", f"{_CASES}test_f1_no_tls"),
     ),
     Elsewhere(
@@ -50,7 +50,7 @@ ELSEWHERE = (
     Elsewhere(
         "F35",
         "the client leaves",
-        "the upstream's connection is closed within a second, no further attempt is made, the account keeps its standing",
+        "the upstream's connection is closed within a second, no further attempt is made, no account rests",
         (
             "journeys/test_disconnects.py::test_before_the_first_byte",
             "journeys/test_disconnects.py::test_in_mid_stream_while_the_upstream_talks",

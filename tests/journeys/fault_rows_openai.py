@@ -1,4 +1,4 @@
-"""Faults of an upstream that speaks the OpenAI API, over either wire, as far as they are not those of every HTTP client.
+"""Faults of an upstream that speaks the OpenAI API, over either wire.
 
 A gateway with three keys; what is forwarded and what is translated ends alike.
 """

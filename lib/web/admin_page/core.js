@@ -74,10 +74,11 @@ function duration(seconds) {
   return parts.filter((part, index) => index === 0 || !part.startsWith("0 ")).join(" ") || `0 ${t("s")}`;
 }
 
+/** A day and time soon, a date later. */
 function moment(epoch) {
-  const options = { weekday: "short", hour: "2-digit", minute: "2-digit" };
-  if (Math.abs(epoch - gatewayNow()) > 6 * 86400) Object.assign(options, { weekday: undefined, month: "short", day: "numeric" });
-  if (Math.abs(epoch - gatewayNow()) > 300 * 86400) options.year = "numeric";
+  const days = Math.abs(epoch - gatewayNow()) / 86400;
+  const options = days < 6 ? { weekday: "short", hour: "numeric", minute: "2-digit" } : { month: "short", day: "numeric" };
+  if (days > 300) options.year = "numeric";
   return new Intl.DateTimeFormat(session.language, options).format(new Date(epoch * 1000));
 }
 
