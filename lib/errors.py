@@ -132,7 +132,7 @@ def refused_tokens(accounts: Iterable[str], code: str | None) -> AuthenticationE
     """For a caller whose own key is good: the upstream takes none of these accounts' tokens. `accounts`: names of
     leases, of which the slots are told."""
     slots = ", ".join(name.partition("-")[0] for name in accounts)
-    return AuthenticationError(f"The upstream refused the access token ({slots}): {code}. Replace it.", code=code)
+    return AuthenticationError(f"The upstream refused the token or key ({slots}): {code}. Replace it.", code=code)
 
 
 class Verdict(enum.Enum):

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from lib.catalogues import Target
-from lib.errors import GatewayError, NotFound, UpstreamError, Verdict
+from lib.errors import GatewayError, NotAllowed, NotFound, UpstreamError, Verdict
 from lib.model_map import ModelMap
 from lib.routing import GENERATE, IMAGES, Router
 from lib.types import Caller, Forwarded, ForwardedAnswer, Lease, Model
@@ -264,3 +264,75 @@ def test_when_no_catalogue_is_to_be_had_the_first_upstream_serves() -> None:
 def test_what_is_forwarded_is_known() -> None:
     made = several(target("codex"), target("openai", endpoints=("/embeddings",)))
     assert made.forwards("/embeddings", KEY) and not made.forwards("/embeddings", TOKEN)
+
+
+def limited(made: Router, model: str | None, *groups: tuple[str, ...], endpoint: str = GENERATE) -> str | None:
+    return asyncio.run(made.pick(model, Caller("k1", allowed_models=groups), endpoint)).model
+
+
+@pytest.mark.parametrize(
+    ("model", "groups"),
+    [
+        ("gpt-5.5", [("gpt-5*",)]),
+        ("gpt-5.5", [("o3", "gpt-5.5")]),
+        ("gpt-5.5", [("codex/*",)]),
+        ("codex/gpt-5.5", [("gpt-5*",)]),
+        ("openai/o3", [("openai/*",)]),
+        ("fast", [("fast",)]),
+        ("fast", [("mini",)]),
+        ("claude-x", [("claude-*",)]),
+        ("claude-x", [("m-set",)]),
+        (None, [("m-set",)]),
+        ("gpt-5.5", [("gpt-5*",), ("*5.5",), ("*",)]),
+    ],
+)
+def test_a_key_for_certain_models_may_use_them(model: str | None, groups: list[tuple[str, ...]]) -> None:
+    assert limited(of_two(), model, *groups) is not None
+
+
+@pytest.mark.parametrize(
+    ("model", "groups"),
+    [
+        ("o3", [("gpt-5*",)]),
+        ("openai/o3", [("codex/*",)]),
+        ("o3", [("codex/*",)]),
+        ("fast", [("fas",)]),
+        ("claude-x", [("gpt-5*",)]),
+        (None, [("gpt-5*",)]),
+        ("GPT-5.5", [("gpt-5*",)]),
+        ("gpt-5.5", [("gpt-5*",), ("o3",)]),
+        ("gpt-5.5", [()]),
+    ],
+)
+def test_a_key_for_certain_models_may_use_no_other(model: str | None, groups: list[tuple[str, ...]]) -> None:
+    with pytest.raises(NotAllowed) as caught:
+        limited(of_two(), model, *groups)
+    assert (caught.value.status, caught.value.code, caught.value.param) == (403, "key_not_allowed", "model")
+
+
+def of_two() -> Router:
+    targets = target("codex", "gpt-5.5", "mini"), target("openai", "o3", endpoints=("/moderations",))
+    return Router(
+        targets, lambda _: targets[0], default_model="m-set", cache_s=10, now=Clock(), model_map=[("fast", "mini")]
+    )
+
+
+def test_a_key_for_certain_models_leaves_no_choice_to_the_upstream() -> None:
+    assert picked(of_two(), None, "/moderations") == ("openai", None)
+    with pytest.raises(NotAllowed, match="name one"):
+        limited(of_two(), None, ("*",), endpoint="/moderations")
+
+
+def test_a_key_for_certain_models_sees_no_other_and_may_use_what_it_sees() -> None:
+    made = several(target("codex", "gpt", "o3"), target("openai", "gpt", "openai/o3"))
+    for groups, expected in (
+        ([("gpt",)], ["gpt", "openai/gpt"]),
+        ([("openai/*",)], ["openai/gpt", "openai/o3"]),
+        ([("*gpt",), ("openai/*",)], ["openai/gpt"]),
+        ([("other",)], []),
+    ):
+        caller = Caller("k1", allowed_models=tuple(groups))
+        names = [model.id for model, _ in asyncio.run(made.models(caller))]
+        assert names == expected
+        for name in names:
+            assert asyncio.run(made.pick(name, caller))

@@ -205,7 +205,7 @@ def _all_unusable(refused: Sequence[Account], accounts: Sequence[Account]) -> Po
     expired = [account for account in accounts if account not in refused]
     also = f", the others have expired ({_slots(expired)})" if expired else ""
     return PoolExhausted(
-        f"The upstream refuses the access tokens of these accounts ({_slots(refused)}){also}: replace them.",
+        f"The upstream refuses the tokens or keys of these accounts ({_slots(refused)}){also}: replace them.",
         status=401,
         type="invalid_request_error",
         code="invalid_account_token",
@@ -213,4 +213,4 @@ def _all_unusable(refused: Sequence[Account], accounts: Sequence[Account]) -> Po
 
 
 def _slots(accounts: Iterable[Account]) -> str:
-    return ", ".join(f"a{account.slot}" for account in accounts)
+    return ", ".join(account.name.partition("-")[0] for account in accounts)

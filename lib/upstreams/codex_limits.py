@@ -52,7 +52,7 @@ def from_event(fields: Mapping[str, Any], now: float) -> list[Window]:
         minutes = _number(window.get("window_minutes"))
         windows.append(
             Window(
-                bucket=str(bucket),
+                bucket=str(bucket).replace("_", "-"),  # as the headers spell it
                 used_percent=used,
                 window_minutes=int(minutes) if minutes else None,
                 reset_at=_reset(window.get("reset_at"), window.get("reset_after_seconds"), now),

@@ -49,5 +49,5 @@ def test_events_name_windows_too() -> None:
         },
     }
     assert from_event(event, NOW) == [Window("codex", 100.0, 300, 1030.0)]
-    assert from_event({**event, "limit_id": "codex_spark"}, NOW)[0].bucket == "codex_spark"
+    assert from_event({**event, "limit_id": "codex_spark"}, NOW)[0].bucket == "codex-spark"
     assert from_event({"type": "codex.rate_limits", "rate_limits": None}, NOW) == []

@@ -15,30 +15,25 @@ async function loadClients() {
   if (!offers("/v1/setup")) return;
   const answer = await ask("/v1/setup").catch(() => null);
   if (!answer || !answer.ok) return;
-  const names = namesIn(await answer.json());
-  $("client-names").replaceChildren(...names.map((name) =>
-    el("button", { type: "button", class: "chip pick", "aria-pressed": "false", click: (event) => showClient(name, event.currentTarget) }, name)));
-  setPart("clients", names.length > 0);
+  const { data } = await answer.json();
+  $("client-names").replaceChildren(...data.map(({ client, name }) =>
+    el("button", { type: "button", class: "chip pick", "aria-pressed": "false", click: (event) => showClient(client, event.currentTarget) }, name)));
+  setPart("clients", data.length > 0);
 }
 
-function namesIn(list) {
-  const entries = Array.isArray(list) ? list : list.clients || list.data || [];
-  return entries.map((each) => (typeof each === "string" ? each : each.client || each.id)).filter(Boolean);
-}
-
-async function showClient(name, button) {
+async function showClient(client, button) {
   for (const each of $("client-names").children) each.setAttribute("aria-pressed", each === button);
-  const answer = await ask(`/v1/setup?client=${encodeURIComponent(name)}`).catch(() => null);
+  const answer = await ask(`/v1/setup?client=${encodeURIComponent(client)}`).catch(() => null);
   if (!answer || !answer.ok) {
     $("client").replaceChildren(el("p", { class: "wrong" }, plainly(answer ? await failureOf(answer) : { status: 0 })));
     return;
   }
   const setup = await answer.json();
-  const variables = Object.entries(setup.environment || {}).map(([variable, value]) => `${variable}=${value}`).join("\n");
+  const variables = Object.entries(setup.environment).map(([variable, value]) => `${variable}=${value}`).join("\n");
   $("client").replaceChildren(
-    ...(setup.files || []).map((file) => block(file.path, file.content)),
+    ...setup.files.map((file) => block(file.path, file.content)),
     ...(variables ? [block(t("environment"), variables)] : []),
-    ...[setup.notes || []].flat().map((note) => el("p", { class: "faint" }, note)));
+    ...setup.notes.map((note) => el("p", { class: "faint" }, note)));
 }
 
 function block(title, content) {
