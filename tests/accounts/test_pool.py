@@ -328,7 +328,7 @@ def test_a_refused_account_is_out_for_good_and_named_by_slot() -> None:
     error = exhausted(pool)
     assert (error.status, error.type, error.code) == (401, "invalid_request_error", "invalid_account_token")
     assert error.message == (
-        "The upstream refuses the access tokens of these accounts (a1, a3), the others have expired (a2): replace them."
+        "The upstream refuses the tokens or keys of these accounts (a1, a3), the others have expired (a2): replace them."
     )
     assert exhausted(pool, tried=[accounts(1)[0].name]).code == "invalid_account_token"
 
@@ -336,7 +336,7 @@ def test_a_refused_account_is_out_for_good_and_named_by_slot() -> None:
 def test_refusals_alone_name_the_refused_slots() -> None:
     pool = pool_of(1, Clock())
     report(pool, lease(pool), Verdict.ACCOUNT)
-    expected = "The upstream refuses the access tokens of these accounts (a1): replace them."
+    expected = "The upstream refuses the tokens or keys of these accounts (a1): replace them."
     assert exhausted(pool).message == expected
 
 
