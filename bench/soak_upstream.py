@@ -37,7 +37,7 @@ from tests.fakes.openai_backend import OpenAIBackend, Recorded, play
 from tests.fakes.openai_chat import answered, chat_stream, chunks, completion
 from tests.fakes.openai_media import serve_media
 
-KEYS = tuple(f"sk-soak-upstream-{number}" for number in range(1, 6))
+KEYS = tuple(f"sk-soak-upstream-{number}" for number in range(1, 17))
 STATUS_PATH = "/_soak"
 SLOW, CUT = "slow", "cut"
 

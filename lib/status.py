@@ -66,8 +66,8 @@ class Status:
 
         try:
             async with asyncio.timeout(USAGE_LIMIT_S), asyncio.TaskGroup() as group:
-                for account in pool.accounts:
-                    if not account.is_expired(self._now()):
+                for account, status in zip(pool.accounts, pool.status(), strict=True):
+                    if status.is_usable:
                         group.create_task(ask(account))
         except TimeoutError:
             return  # those that answered are known, the others are shown as they were
@@ -117,8 +117,13 @@ class Status:
             "last_error": status.last_error,
             "windows": [_window(each) for each in status.windows],
             "has_proxy": bool(self._settings.proxy or (config and config.proxy)),
-            "is_renewed": bool(config and config.refresh_token and self._settings.token_refresh != "off"),
+            "is_renewed": bool(config and config.refresh_token and self._renews()),
         }
+
+    def _renews(self) -> bool:
+        """Whether refresh tokens are used: on demand, or because what they become can be kept."""
+        mode = self._settings.token_refresh
+        return {"on": True, "auto": self._settings.state_url is not None}.get(mode, False)
 
 
 def state_of(status: AccountStatus, now: float) -> str:

@@ -22,7 +22,10 @@ from tests.journeys.secrets_kept import leaked
 HOUR = 3600.0
 
 
-def run(then: Callable[[Status, Upstreams], Awaitable[Any]], *, now: Callable[[], float] = time.time, **given: Any) -> Any:
+Then = Callable[[Status, Upstreams], Awaitable[Any]]
+
+
+def run(then: Then, *, now: Callable[[], float] = time.time, **given: Any) -> Any:
     async def main() -> Any:
         settings = Settings(_env_file=None, **given)
         upstreams = Upstreams(settings, now)
@@ -57,6 +60,7 @@ def test_accounts_and_keys_stand_side_by_side() -> None:
     found = report(
         chatgpt_accounts=f'[{{"access_token": "{jwt("acct-1", plan="pro")}", "refresh_token": "rt", '
         '"proxy": "http://user:pass@one.example:80"}]',
+        token_refresh="on",
         openai_api_key="sk-one,sk-two",
     )
     first, *keys = found["accounts"]
@@ -67,6 +71,21 @@ def test_accounts_and_keys_stand_side_by_side() -> None:
         ("k2-", "openai", False),
     ]
     assert [each["host"] for each in found["upstreams"]] == ["chatgpt.com", "api.openai.com"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "store", "renewed"),
+    [
+        ("on", "", True),
+        ("auto", "", False),
+        ("auto", "redis://one.example/0", True),
+        ("off", "redis://one.example/0", False),
+    ],
+)
+def test_an_account_renews_itself_where_the_new_tokens_are_kept(mode: str, store: str, renewed: bool) -> None:
+    account = f'[{{"access_token": "{jwt("acct-1")}", "refresh_token": "rt"}}]'
+    (found,) = report(chatgpt_accounts=account, token_refresh=mode, state_url=store)["accounts"]
+    assert found["is_renewed"] is renewed
 
 
 def test_an_unusable_address_has_no_host() -> None:
@@ -103,9 +122,7 @@ def test_usage_is_asked_for_once_in_a_while_and_says_who_rests_and_who_is_refuse
         backend.accounts["acct-1"].primary_percent = 42
         backend.accounts["acct-2"].exhausted_until = clock[0] + HOUR
         backend.accounts.revoked[tokens[2]] = "token_invalidated"
-        (found,) = run(
-            then, now=lambda: clock[0], chatgpt_access_tokens=",".join(tokens), chatgpt_base_url=backend.url
-        )
+        (found,) = run(then, now=lambda: clock[0], chatgpt_access_tokens=",".join(tokens), chatgpt_base_url=backend.url)
         assert {request.path for request in backend.requests} == {USAGE}
     assert states(found) == ["ready", "resting", "refused", "expired"]
     assert [window["used_percent"] for window in found["accounts"][0]["windows"]] == [42.0, 12.0]

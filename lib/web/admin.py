@@ -34,8 +34,11 @@ class StatusSource(Protocol):
 
 
 class AdminApi:
-    """GET /admin and /admin/status. `status` is asked for when somebody looks. offers: paths of other endpoints, so that
-    the page shows what it has a part for, and asks for nothing that is not there."""
+    """GET /admin and /admin/status.
+
+    status: called when somebody looks. offers: paths of other endpoints, so that the page asks for nothing that is not
+    there.
+    """
 
     def __init__(
         self,

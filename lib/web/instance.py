@@ -25,12 +25,12 @@ class Instance:
         """`{"platform", "region", "revision", "python", "machine", "cold_start_ms", "uptime_s", "memory_bytes",
         "requests"}`. Nothing of the environment but what the platforms say about themselves."""
         import os
-        import platform
+        import sys
 
         born_at = _born_at()
         return {
             **_place(environ),
-            "python": platform.python_version(),
+            "python": sys.version.split()[0],
             "machine": os.uname().machine,
             "cold_start_ms": None if born_at is None else round((self._ready_at - born_at) * 1000),
             "uptime_s": round(time.clock_gettime(_CLOCK) - (born_at or self._ready_at), 1),

@@ -41,7 +41,7 @@ class SetupApi:
 
     def endpoints(self) -> list[Endpoint]:
         """The row for the table."""
-        row = Endpoint("/v1/setup", {"GET": self.setup}, "The configuration of a client, for ?client=NAME")
+        row = Endpoint("/v1/setup", {"GET": self.setup}, "The configuration of a client", shown=False)
         return [self._auth.guarded(row, max_bytes=0)]
 
     async def setup(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,8 +15,6 @@ from tests.fakes.codex_backend import CodexBackend
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-
-Open = Callable[..., "contextlib.AbstractContextManager[Visit]"]
 
 
 @pytest.fixture(scope="package")
@@ -52,8 +50,7 @@ def visit(browser: Browser, demo: str) -> Iterator[Callable[..., Visit]]:
     """Opens the page in a browser context of its own; afterwards nothing may have gone wrong in any of them."""
     with contextlib.ExitStack() as stack:
 
-        def opened(url: str = demo, **options: object) -> Visit:
-            visit = stack.enter_context(Visit.opened(browser, url, **options))
-            return visit
+        def opened(url: str = demo, **options: Any) -> Visit:
+            return stack.enter_context(Visit.opened(browser, url, **options))
 
         yield opened

@@ -51,6 +51,14 @@ class Visit:
         self.page.wait_for_selector(".upstream .chip")
         return self.page
 
+    def until(self, expression: str) -> None:
+        """Waits until it is true in the page. Playwright's own way to wait is an `eval`, which the page forbids."""
+        for _ in range(500):
+            if self.page.evaluate(expression):
+                return
+            self.page.wait_for_timeout(20)
+        raise AssertionError(f"never true: {expression}")
+
     def check(self) -> None:
         """Nothing was asked of another host, and the browser found nothing wrong."""
         assert self.hosts <= {urlsplit(self.url).netloc}

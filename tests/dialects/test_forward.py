@@ -10,7 +10,7 @@ import pytest
 
 from lib.dialects.forward import ENDPOINTS, FLAGS, UnreadJson, affinity_of_body, forwards, unread_form, unread_json
 from lib.dialects.forward_form import Form, FormPart, Span
-from lib.errors import InvalidRequest
+from lib.errors import InvalidRequest, NotAllowed
 
 SPEECH = ENDPOINTS["/audio/speech"]
 TRANSCRIPTIONS = ENDPOINTS["/audio/transcriptions"]
@@ -48,6 +48,18 @@ def test_another_model_replaces_the_name_and_nothing_else() -> None:
     assert unread.forwarded("/x", 'm"\n').content == (
         b'{"a":1.50,"model":"m\\"\\n","b":[ 1e400, 123456789012345678901234567890, "\\u00e9"],"input":""}'
     )
+
+
+def test_where_one_model_alone_is_allowed_the_body_names_one_alone() -> None:
+    raw = b'{"model":"dear","input":"Hi","model":"cheap"}'
+    unread = UnreadJson(msgspec.json.decode(raw), raw)
+
+    assert unread.model == "cheap"
+    assert unread.forwarded("/x", "cheap", sole=True).content == b'{"model":"cheap","input":"Hi"}'
+    raw = b'{"model":"cheap","models":["dear"]}'
+    with pytest.raises(NotAllowed) as caught:
+        UnreadJson(msgspec.json.decode(raw), raw).forwarded("/x", "cheap", sole=True)
+    assert caught.value.param == "models"
 
 
 def test_a_missing_model_is_added_when_the_route_has_one() -> None:

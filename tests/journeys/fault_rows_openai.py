@@ -156,8 +156,8 @@ def _events(*events: Any, **how: Any) -> Behaviour:
     return stream(events, **how)
 
 
-def _alive(wire: str) -> Behaviour:
-    """What carries no output, and then nothing but comments for a long time."""
+def _alive() -> Behaviour:
+    """Nothing but comments, for a long time."""
     return Reads([b": processing\n\n"] * 400)
 
 
@@ -170,7 +170,7 @@ def _streams(wire: str) -> list[Row]:
         _before(
             "F18",
             "keep-alives for ever",
-            lambda: _alive(wire),
+            _alive,
             _service("upstream_timeout", 504, "a"),
             None,
             failover_budget_s=0.3,

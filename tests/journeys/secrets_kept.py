@@ -6,6 +6,7 @@ import base64
 import itertools
 import re
 from collections.abc import Iterable
+from urllib.parse import quote
 
 from tests.fakes import tokens
 
@@ -29,9 +30,14 @@ def at_token(account_id: str) -> str:
 
 
 def forms(secret: str) -> set[str]:
-    """The shapes in which a secret would give itself away: whole, its beginning, its end, base64."""
-    encoded = base64.b64encode(secret.encode()).decode().rstrip("=")[:-1]
-    found = {secret, secret[:8], encoded, base64.urlsafe_b64encode(secret.encode()).decode().rstrip("=")[:-1]}
+    """The shapes in which a secret would give itself away: whole, its beginning, its end, base64 at any place of a
+    longer text, hexadecimal, percent-encoded."""
+    plain = secret.encode()
+    found = {secret, secret[:8], plain.hex(), quote(secret, safe="")}
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + plain).decode().rstrip("=")
+        own = encoded[(before * 8 + 5) // 6 : -1]  # characters that depend on the secret alone
+        found |= {own, own.replace("+", "-").replace("/", "_")}
     if _TELLING.fullmatch(secret[-4:]):
         found.add(secret[-4:])
     return found

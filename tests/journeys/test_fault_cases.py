@@ -24,7 +24,7 @@ from tests.journeys.conftest import Start
 from tests.journeys.fault_records import DIALECTS as NAMES
 from tests.journeys.fault_records import pattern
 from tests.journeys.gateway import KEY, TOKENS, Host
-from tests.journeys.seen import PATHS, ask, body_of
+from tests.journeys.seen import PATHS, ask, body_of, told
 
 DIALECTS = pytest.mark.parametrize("dialect", NAMES)
 MODES = pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
@@ -69,7 +69,7 @@ def test_no_connection(start: Start, dialect: str, streamed: bool, address: Any,
     with address() as url:
         gateway = start(chatgpt_base_url=url, connect_timeout_s=0.1)
         seen = ask(gateway, dialect, streamed)
-    assert (seen.status, seen.code, seen.headers.get("x-should-retry")) == (status, code, "true")
+    assert (seen.status, seen.code, seen.headers.get("x-should-retry")) == (status, told(dialect, status, code), "true")
     assert pattern(gateway.last_line()["accounts"].split(",")) == "aabc"
     assert gateway.usable() == 3
 
@@ -78,7 +78,7 @@ def test_no_connection(start: Start, dialect: str, streamed: bool, address: Any,
 def test_f1_no_tls(start: Start, host: Host, dialect: str) -> None:
     gateway = start(chatgpt_base_url=host.url.replace("http://", "https://"))
     seen = ask(gateway, dialect, True)
-    assert (seen.status, seen.code) == (502, "upstream_unreachable")
+    assert (seen.status, seen.code) == (502, told(dialect, 502, "upstream_unreachable"))
     assert gateway.usable() == 3
 
 
@@ -87,7 +87,7 @@ def test_f1_no_tls(start: Start, host: Host, dialect: str) -> None:
 def test_f34_no_account(start: Start, dialect: str, streamed: bool) -> None:
     gateway = start(chatgpt_access_tokens="", access_token_prefix="private-prefix-")
     seen = ask(gateway, dialect, streamed)
-    assert (seen.status, seen.code) == (503, "no_account_configured")
+    assert (seen.status, seen.code) == (503, told(dialect, 503, "no_account_configured"))
     assert "CHATGPT_ACCESS_TOKENS" in seen.raw
 
 
@@ -97,7 +97,7 @@ def test_f34_every_token_expired(start: Start, dialect: str, streamed: bool) -> 
     expired = ",".join(jwt(account, expires_in_s=-400) for account in ("acct-1", "acct-2"))
     gateway = start(chatgpt_access_tokens=expired)
     seen = ask(gateway, dialect, streamed)
-    assert (seen.status, seen.code) == (401, "token_expired")
+    assert (seen.status, seen.code) == (401, told(dialect, 401, "token_expired"))
     assert "a1, a2" in seen.raw
     assert gateway.backend.requests == [] and gateway.usable() == 0
 
@@ -199,8 +199,8 @@ def test_silence_is_bridged(start: Start, dialect: str) -> None:
     gateway = start(keep_alive_s=0.05, idle_timeout_s=0.3)
     gateway.backend.always(stream("text", pause_s=0.005, stall_after=8))
     seen = ask(gateway, dialect, True)
-    assert seen.code == "upstream_stalled"
-    assert 3 <= seen.raw.count(": keep-alive\n\n") <= 6
+    assert seen.code == told(dialect, 504, "upstream_stalled")
+    assert 3 <= seen.raw.count("event: ping\n" if dialect == "messages" else ": keep-alive\n\n") <= 6
 
 
 @DIALECTS

@@ -11,6 +11,7 @@ import httpx
 import msgspec
 import pytest
 
+from lib.settings import Settings
 from tests.fakes.codex_behaviours import (
     Behaviour,
     Drop,
@@ -36,7 +37,15 @@ ID_TOKEN = jwt("acct-1", now=1_790_000_000, expires_in_s=1e9, email="canary-clai
 PREFIX, PREFIXES = "private-canary-prefix-KqWv", "wnother-canary-prefix-JxZh"
 REFRESH, EMAIL = "rt.1.canary-refresh-token-XyQj", "canary-mail@example.org"
 LOGIN, OWN_LOGIN = "canary-user:canary-password-ZkQx", "canary-own-user:canary-own-password-WvXz"
+API_KEYS = ("sk-or-canary-first-0a1b2c-HqZv", "gsk_canary-second-3d4e5f-WjXk")
+SIGNING, PAIRED, ISSUING = (
+    "canary-key-b-0123456789-QvZj",
+    "canary-pair-0123456789-KxJw",
+    "canary-issuer-0123456789-ZvXq",
+)
+STORE_WORD, BUCKET_WORD, SESSION_WORD = "canary-redis-word-VkQz", "canary-aws-secret-JzXw", "canary-aws-session-QkZj"
 SECRETS = (
+    *(*API_KEYS, SIGNING, PAIRED, ISSUING, STORE_WORD, BUCKET_WORD, SESSION_WORD),
     *(KEY, OWN, OPAQUE, CALLERS, ID_TOKEN, PREFIX, PREFIXES, REFRESH, EMAIL, "canary-claim@example.org"),
     *(LOGIN, OWN_LOGIN, LOGIN.split(":")[1], OWN_LOGIN.split(":")[1]),
 )
@@ -64,6 +73,15 @@ def everything(**settings: Any) -> dict[str, Any]:
         "access_token_prefixes": PREFIXES,
         "chatgpt_access_tokens": OPAQUE,
         "chatgpt_accounts": msgspec.json.encode([{**account, "account_id": "acct-1"}]).decode(),
+        "openai_api_key": ",".join(API_KEYS),
+        "openai_base_url": "http://127.0.0.1:1/v1",
+        "openai_wire": "chat",
+        "key_a": "team",
+        "key_b": SIGNING,
+        "signed_base_url": "http://127.0.0.1:1/v1",
+        "key_pairs": f"team:{PAIRED}",
+        "key_secret": ISSUING,
+        "state_url": f"redis://:{STORE_WORD}@127.0.0.1:1/0",
         "log_level": "DEBUG",
         "secrets": SECRETS,
         **settings,
@@ -104,6 +122,12 @@ def ask_all(gateway: Gateway) -> list[httpx.Response]:
         for streamed in (True, False)
         for key in (KEY, f"{PREFIX}{CALLERS}", f"{PREFIXES}{CALLERS},acct-9")
     ]
+
+
+def test_every_secret_setting_is_marked() -> None:
+    """A new one belongs into `everything`. A proxy has tests of its own, because it would change every other."""
+    secret = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
+    assert secret | {"chatgpt_accounts"} <= {"auth_tokens", "proxy", *everything()}
 
 
 @pytest.mark.parametrize("fault", FAULTS)

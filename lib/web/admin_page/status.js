@@ -122,7 +122,8 @@ function card(account) {
 
 function stateDetail(account) {
   if (account.state === "resting") return countdown("for_time", account.resting_until);
-  return el("span", { class: "faint" }, account.state === "ready" ? "" : t(`${account.state}_is`));
+  if (account.state === "ready") return null;
+  return el("span", { class: "faint", t: account.is_renewed ? "renewed_soon" : `${account.state}_is` });
 }
 
 function tokenLife(account) {
