@@ -1,7 +1,8 @@
 """The platform's deadline: an answer ends cleanly before the function is killed in the middle of it.
 
 A stream that has begun ends as one that has reached its limit of tokens, because that is the ending which clients
-handle; a comment in the stream and the log line say what it was. What has not begun is a 504.
+handle; a comment in the stream and the log line say what it was. What has not begun is a 504. Pictures and sound have
+no such end: there it is an error.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ CODE = "deadline_exceeded"
 CUT_COMMENT = b": the time limit of this function is reached, so the answer ends here\n\n"
 
 
-async def in_time(answer: Awaitable[T], trace: Trace, now: Clock) -> T:
-    """The result, or a 504 when it is not there before `trace.deadline_at`. Raises GatewayError."""
+async def in_time(answer: Awaitable[T], trace: Trace, now: Clock, *, has_begun: bool = False) -> T:
+    """The result, or a 504 when it is not there before `trace.deadline_at`. has_begun: of this answer something has
+    left already. Raises GatewayError."""
     if trace.deadline_at is None:
         return await answer
     try:
         async with asyncio.timeout(max(0.0, trace.deadline_at - now())):
             return await answer
     except TimeoutError as error:
-        raise _out_of_time() from error
+        raise (_out_of_time_within() if has_begun else _out_of_time()) from error
 
 
 class TimedEvents:
@@ -96,3 +98,7 @@ def _out_of_time() -> GatewayError:
         code=CODE,
         should_retry=False,
     )
+
+
+def _out_of_time_within() -> GatewayError:
+    return GatewayError("The time limit of this function is reached, so the answer ends here.", status=504, code=CODE)

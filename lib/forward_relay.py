@@ -6,7 +6,6 @@ a sandbox may freeze right after them.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
@@ -154,14 +153,7 @@ class ForwardStream:
 
     async def _read_in_time(self) -> bytes:
         """For platforms that end the function soon after the deadline."""
-        assert self._trace.deadline_at is not None
-        try:
-            async with asyncio.timeout(max(0.0, self._trace.deadline_at - self._now())):
-                return await self._read()
-        except TimeoutError as error:
-            raise GatewayError(
-                "The time limit of this function is reached, so the answer ends here.", code=CODE
-            ) from error
+        return await in_time(self._read(), self._trace, self._now, has_begun=True)
 
     async def _finish(self) -> bytes:
         try:
@@ -206,13 +198,13 @@ class ForwardBody:
 
     async def __anext__(self) -> bytes:
         try:
-            piece = await self._next()
+            piece = await in_time(self._next(), self._trace, self._now, has_begun=True)
         except StopAsyncIteration:
             await self._attempt.release()
             raise
-        except UpstreamError as error:
+        except GatewayError as error:
             self._trace.error = error.code
-            await self._attempt.close(error)
+            await self._attempt.close(error if isinstance(error, UpstreamError) else None)
             raise
         if self._trace.first_byte_at is None:
             self._trace.first_byte_at = self._now()

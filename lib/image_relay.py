@@ -17,6 +17,7 @@ import msgspec
 from lib import sse
 from lib.canonical.images import FinishedImage, ImagesRequest, ImagesResult, InputImage, PartialImage, joined
 from lib.canonical.pictures import media_type
+from lib.deadline import in_time
 from lib.dialects import images_response
 from lib.dialects.images_input import check_image
 from lib.errors import InvalidRequest, NotFound, UpstreamError, Verdict
@@ -63,7 +64,11 @@ class ImageRelay:
         self._fetch = fetch
 
     async def reply(self, request: ImagesRequest, caller: Caller, trace: Trace, *, strict: bool) -> Reply:
-        """One answer. Raises GatewayError before anything is sent."""
+        """One answer. Raises GatewayError before anything is sent; that is how an answer ends of which nothing has come
+        when `trace.deadline_at` is near."""
+        return await in_time(self._reply(request, caller, trace, strict), trace, self._now)
+
+    async def _reply(self, request: ImagesRequest, caller: Caller, trace: Trace, strict: bool) -> Reply:
         trace.dialect = "images"
         route = await self._router.pick(request.model, caller, IMAGES)
         trace.model, trace.upstream = route.model, route.upstream.name

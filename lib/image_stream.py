@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, suppress
 
 from lib.canonical.images import ImagesRequest, ImagesResult, PartialImage, joined
+from lib.deadline import in_time
 from lib.dialects import images_response
 from lib.errors import GatewayError
 from lib.types import Clock, Trace
@@ -107,7 +108,9 @@ class ImageStream:
             raise StopAsyncIteration
         try:
             first, self._first = self._first, None
-            sent = self._rendered(first if first is not None else await anext(self._calls))
+            if first is None:
+                first = await in_time(anext(self._calls), self._trace, self._now, has_begun=True)
+            sent = self._rendered(first)
             if len(self._results) == self._calls.count:
                 note_usage(self._trace, joined(self._results))
                 # Everything is done before the last bytes leave: a sandbox may freeze right after them.

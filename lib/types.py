@@ -248,6 +248,8 @@ class Trace:
     started_at: float
     method: str = ""
     path: str = ""
+    endpoint: str = ""
+    """The path as the table of endpoints has it: one of a few, where `path` is whatever was asked for."""
     dialect: str = ""
     caller: str = ""
     model: str | None = None
@@ -260,6 +262,8 @@ class Trace:
     """An exception that nobody expected, when the answer had begun and could only say so."""
     deadline_at: float | None = None
     """When the answer has to be over, because the platform ends the function soon after it; None for no limit."""
+    asked_at: float | None = None
+    """When the request was ready for its upstream."""
     first_byte_at: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None

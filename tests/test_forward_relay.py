@@ -182,6 +182,16 @@ def test_sound_that_breaks_raises_because_it_has_no_words() -> None:
     assert (run.log, run.reports, run.trace.error) == (["closed", "reported"], [BROKEN], "upstream_truncated")
 
 
+def test_sound_breaks_off_at_the_deadline() -> None:
+    run = Run(b"ID3", 5.0, b"rest", kind="audio/mpeg")
+    run.trace.deadline_at = 5.02
+    run()
+
+    assert run.pieces == [b"ID3"] and run.error is not None
+    assert (run.error.code, run.trace.error) == ("deadline_exceeded", "deadline_exceeded")
+    assert (run.log, run.reports) == (["closed", "reported"], [None])
+
+
 def test_json_becomes_one_body() -> None:
     run = Run(b'{"data":[],', b'"usage":{"prompt_tokens":8,"total_tokens":8}}', kind="application/json")()
 

@@ -51,6 +51,7 @@ def ask(
     fetch: Any = None,
     on_open: Callable[[Reply], None] = lambda reply: None,
     patience_s: float = 5.0,
+    left_s: float | None = None,
     **fields: Any,
 ) -> Told:
     async def main() -> Told:
@@ -71,7 +72,7 @@ def ask(
             host=host,
             fetch=fetch,
         )
-        trace = Trace("r", 0)
+        trace = Trace("r", 0, deadline_at=None if left_s is None else 1000.0 + left_s)
         request = ImagesRequest(**{"model": "m", "prompt": "A cat", "affinity": "key", **fields})
         reply = await relay.reply(request, Caller("k", token="t" if upstream is None else None), trace, strict=strict)
         on_open(reply)
@@ -207,6 +208,21 @@ def test_a_failure_after_a_partial_picture_is_not_replayed() -> None:
     told = ask(images, stream=True)
     assert told.kinds == ["image_generation.partial_image", "error"]
     assert len(images.calls) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_has_not_begun_at_the_deadline_is_a_504(stream: bool) -> None:
+    upstream = ScriptedImages([30.0, result()], [30.0, result()])
+    with pytest.raises(GatewayError, match="time") as caught:
+        ask(upstream, n=2, stream=stream, left_s=0.03)
+    assert (caught.value.status, caught.value.code) == (504, "deadline_exceeded")
+    assert [answer.closed for answer in upstream.answers] == [True, True]
+
+
+def test_a_stream_that_has_begun_ends_with_an_error_at_the_deadline() -> None:
+    told = ask(ScriptedImages([PartialImage(b64(), 0), 30.0, result()]), stream=True, left_s=0.05)
+    assert told.kinds == ["image_generation.partial_image", "error"]
+    assert told.trace.error == told.events[-1]["error"]["code"] == "deadline_exceeded"
 
 
 def test_an_unexpected_failure_is_told_without_its_words() -> None:

@@ -335,4 +335,4 @@ def test_a_key_for_certain_models_sees_no_other_and_may_use_what_it_sees() -> No
         names = [model.id for model, _ in asyncio.run(made.models(caller))]
         assert names == expected
         for name in names:
-            assert asyncio.run(made.pick(name, caller))
+            assert asyncio.run(made.pick(name, caller)).model

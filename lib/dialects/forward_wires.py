@@ -61,15 +61,9 @@ class DoneWire:
         frames = frames_in(tail)
         if DONE in frames:
             return b""
-        reasons: dict[int, str | None] = {}
-        for data in frames:
-            try:
-                chunk = msgspec.json.decode(data, type=_Chunk)
-            except UNREADABLE:
-                continue  # the tail begins within this event, or it is none of this API
-            if chunk.error is not None:
-                return sse.DONE
-            reasons.update((choice.index, choice.finish_reason) for choice in chunk.choices or ())
+        reasons = _reasons(frames)
+        if reasons is None:
+            return sse.DONE
         return sse.DONE if reasons and all(reasons.values()) else None
 
     def broken(self, error: GatewayError, first: bytes, tail: bytes) -> bytes:
@@ -81,7 +75,9 @@ class DoneWire:
             return None
         nothing: dict[str, Any] = {"text": ""} if chunk.get("object") == "text_completion" else {"delta": {}}
         last: dict[str, Any] = {name: chunk[name] for name in _COMMON if name in chunk}
-        last["choices"] = [{"index": 0, **nothing, "finish_reason": "length"}]
+        reasons = _reasons([*frames_in(first), *frames_in(tail)]) or {}
+        cut_off = sorted(index for index, reason in reasons.items() if not reason) or [0]
+        last["choices"] = [{"index": index, **nothing, "finish_reason": "length"} for index in cut_off]
         return sse.encode(msgspec.json.encode(last)) + sse.DONE
 
     def error_code(self, tail: bytes) -> str | None:
@@ -172,6 +168,20 @@ class _Chunk(msgspec.Struct):
 
 class _Typed(msgspec.Struct):
     type: str
+
+
+def _reasons(frames: list[bytes]) -> dict[int, str | None] | None:
+    """Choice → why it has ended, as far as these chunks tell; None when one of them is an error."""
+    reasons: dict[int, str | None] = {}
+    for data in frames:
+        try:
+            chunk = msgspec.json.decode(data, type=_Chunk)
+        except UNREADABLE:
+            continue  # the tail begins within this event, or it is none of this API
+        if chunk.error is not None:
+            return None
+        reasons.update((choice.index, choice.finish_reason) for choice in chunk.choices or ())
+    return reasons
 
 
 def _last_kind(piece: bytes) -> str:

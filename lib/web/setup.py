@@ -22,9 +22,10 @@ PLACEHOLDER = "<your key>"
 MODEL = "gpt-5.5"
 """What a configuration names when neither the request nor DEFAULT_MODEL does."""
 
-_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,199}")
-_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
-_ROOT = re.compile(r"(?:/[A-Za-z0-9._~-]{1,100}){0,8}")
+# Compiled with the first request: together they take longer than the rest of this module's import.
+_MODEL = r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,199}"
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?"
+_ROOT = r"(?:/[A-Za-z0-9._~-]{1,100}){0,8}"
 _FRESH: Headers = [(b"cache-control", b"no-store"), (b"vary", b"accept, host, x-forwarded-proto")]
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _FORMATS = {"text": True, "json": False}
@@ -37,7 +38,7 @@ class SetupApi:
     def __init__(self, auth: Authenticator, *, public_url: str | None = None, model: str | None = None) -> None:
         self._auth = auth
         self._public_url = public_url
-        self._model = model if model is not None and _MODEL.fullmatch(model) else MODEL
+        self._model = model
 
     def endpoints(self) -> list[Endpoint]:
         """The row for the table."""
@@ -66,8 +67,9 @@ class SetupApi:
                 param="client",
                 code="client_not_found",
             )
-        model = query.get("model", self._model)
-        if not _MODEL.fullmatch(model):
+        own = self._model if self._model is not None and re.fullmatch(_MODEL, self._model) else MODEL
+        model = query.get("model", own)
+        if not re.fullmatch(_MODEL, model):
             raise InvalidRequest("'model' must be the name of a model.", param="model", code="invalid_value")
         client = filled(client, self._public_url or address_of(scope), model)
         await _answer(send, as_text(client) if wants_text else {"client": name, **described(client)})
@@ -109,9 +111,9 @@ def exports(environment: Mapping[str, str]) -> str:
 
 def address_of(scope: Scope) -> str:
     """Where the client found the gateway, by its own account. Raises InvalidRequest for what is no address."""
-    match = _HOST.fullmatch(header(scope, b"host") or "")
+    match = re.fullmatch(_HOST, header(scope, b"host") or "")
     root = scope.get("root_path", "")
-    if match is None or not 0 < int(match[1] or 1) < 65_536 or not _ROOT.fullmatch(root):
+    if match is None or not 0 < int(match[1] or 1) < 65_536 or not re.fullmatch(_ROOT, root):
         raise InvalidRequest(
             "The request's Host header is no address that a client could be pointed at. Send it to the gateway's own "
             "address; its operator can set PUBLIC_URL.",

@@ -45,6 +45,15 @@ def test_a_stream_that_has_to_stop_ends_as_one_that_is_too_long() -> None:
     assert older is not None and b'"text":""' in older
 
 
+def test_every_choice_that_is_open_gets_its_end() -> None:
+    first = b'data: {"object":"chat.completion.chunk","choices":[{"index":1,"delta":{"content":"a"}}]}\n\n'
+    tail = first + b'data: {"choices":[{"index":0,"finish_reason":"stop"},{"index":2,"delta":{}}]}\n\n'
+    end = CHAT.cut(first, tail)
+    assert end is not None
+    last = msgspec.json.decode(end.split(b"\n")[0].removeprefix(b"data: "))
+    assert [(each["index"], each["finish_reason"]) for each in last["choices"]] == [(1, "length"), (2, "length")]
+
+
 def test_a_response_that_has_to_stop_is_incomplete() -> None:
     first = b'data: {"type":"response.created","response":{"id":"r","status":"in_progress"},"sequence_number":0}\n\n'
     end = RESPONSES.cut(first, first)

@@ -30,7 +30,7 @@ def test_models_through_the_sdk_are_asked_for_once(start: Start) -> None:
     gateway = start()
     client = gateway.sdk()
     assert [model.id for model in client.models.list()] == MODELS
-    assert client.models.retrieve("gpt-5.5").owned_by == "openai"
+    assert client.models.retrieve("gpt-5.5").owned_by == "codex"
     with pytest.raises(openai.NotFoundError) as refusal:
         client.models.retrieve("gpt-none")
     assert refusal.value.code == "model_not_found"
