@@ -17,6 +17,9 @@ _REST_S = 30.0
 _MAX_CATALOGUES = 64
 _MAX_ACCOUNTS = 3
 
+_Key = tuple[str, str | None, str | None]
+"""Upstream, token and account id of the caller."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -46,14 +49,14 @@ class Catalogues:
         self._cache_s = cache_s
         self._wait_s = wait_s
         self._now = now
-        self._kept: dict[tuple[str, str | None, str | None], tuple[float, list[Model]]] = {}
-        """(upstream, token, account id of the caller) → when to ask again, and the list."""
-        self._failed: dict[str, tuple[float, GatewayError]] = {}
-        """Upstream → until when it is not asked, and why."""
+        self._kept: dict[_Key, tuple[float, list[Model]]] = {}
+        """When to ask again, and the list."""
+        self._failed: dict[_Key, tuple[float, GatewayError]] = {}
+        """Until when it is not asked, and why."""
 
     async def of(self, target: Target, caller: Caller) -> list[Model]:
         """One target's list, best first; hidden ones are in it. Raises GatewayError."""
-        key = (target.name, caller.token, caller.account_id)
+        key = _key(target, caller)
         kept = self._kept.get(key)
         if kept is not None and kept[0] > self._now():
             return kept[1]
@@ -74,14 +77,25 @@ class Catalogues:
         first failure is raised."""
         if len(targets) == 1:
             return [await self.of(targets[0], caller)]
-        found = await asyncio.gather(*(self._soon(target, caller) for target in targets))
+        found = await self._all_soon(targets, caller)
         failures = [each for each in found if isinstance(each, GatewayError)]
         if len(failures) == len(found):
             raise failures[0].with_traceback(None)  # it may be raised many times while it is remembered
         return [[] if isinstance(each, GatewayError) else each for each in found]
 
+    async def lists(self, model: str, targets: Sequence[Target], caller: Caller) -> Target | None:
+        """The first target that has the model. A list that cannot be had in time has none: the call itself will meet
+        the failure, and try all accounts."""
+        for target, models in zip(targets, await self._all_soon(targets, caller), strict=True):
+            if not isinstance(models, GatewayError) and any(each.id == model for each in models):
+                return target
+        return None
+
+    async def _all_soon(self, targets: Sequence[Target], caller: Caller) -> list[list[Model] | GatewayError]:
+        return await asyncio.gather(*(self._soon(target, caller) for target in targets))
+
     async def _soon(self, target: Target, caller: Caller) -> list[Model] | GatewayError:
-        until, failure = self._failed.get(target.name, (0.0, None))
+        until, failure = self._failed.get(_key(target, caller), (0.0, None))
         if failure is not None and until > self._now():
             return failure
         try:
@@ -96,8 +110,14 @@ class Catalogues:
             )
         except GatewayError as exc:
             error = exc
-        self._failed[target.name] = (self._now() + _REST_S, error)
+        if len(self._failed) >= _MAX_CATALOGUES:
+            self._failed.pop(next(iter(self._failed)))
+        self._failed[_key(target, caller)] = (self._now() + _REST_S, error)
         return error
+
+
+def _key(target: Target, caller: Caller) -> _Key:
+    return target.name, caller.token, caller.account_id
 
 
 async def _fetch(target: Target) -> list[Model]:

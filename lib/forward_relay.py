@@ -87,7 +87,9 @@ class ForwardRelay:
         async def send(lease: Lease, timeout_s: float) -> ForwardedAnswer:
             return await forwarder.forward(request, lease, timeout_s=timeout_s)
 
+        trace.asked_at = self._now()
         answer, report = await self._failover.begin(send, route, trace, affinity=request.affinity)
+        trace.first_byte_at = self._now()
         return await forward_reply(answer, wire, trace, self._now, report, max_event_bytes=self._max_event_bytes)
 
 

@@ -78,6 +78,7 @@ class ImageRelay:
         headers = ignored(request.asked, images.image_accepts, route.upstream.name, strict=strict)
         parts = _parts(replace(request, model=route.model), images, route.upstream.name)
         parts = await self._with_bytes(parts)
+        trace.asked_at = self._now()
         calls = SideBySide([self._pieces(part, images, route, trace) for part in parts])
         if request.stream:
             stream = ImageStream(calls, request, trace, self._now)

@@ -96,6 +96,7 @@ class ImageStream:
         try:
             if await self._calls.wait(wait_s):
                 self._first = await anext(self._calls)
+                self._trace.first_byte_at = self._now()
         except BaseException:
             await self.aclose()
             raise

@@ -148,6 +148,7 @@ class Relay:
         renderer = dialect.renderer(request, response_id=self._new_id(), now=self._now())
         if self._reader is not None:
             request = await self._reader.read(request)
+        trace.asked_at = self._now()
         events: EventStream = self._failover.stream(request, route, trace)
         if trace.deadline_at is not None and request.stream:
             events = TimedEvents(events, trace, self._now)

@@ -46,6 +46,7 @@ class RelayStream:
                 task, self._opening = self._opening, None
                 batch = task.result()
             self._first = batch
+            self._trace.first_byte_at = self._now()
         except BaseException:
             await self.aclose()
             raise

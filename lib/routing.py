@@ -106,25 +106,14 @@ class Router:
             if named not in serving:
                 raise _not_served(endpoint, upstream)
             # Some upstreams have names of this very form; one that lists the whole name means it.
-            return named, model if await self._lists(model, [named], caller) else rest
+            return named, model if await self._catalogues.lists(model, [named], caller) else rest
         if len(serving) == 1:
             return serving[0], model
-        return await self._lists(model, serving, caller) or serving[0], model
-
-    async def _lists(self, model: str, targets: Sequence[Target], caller: Caller) -> Target | None:
-        """The first of the targets that has the model."""
-        try:
-            catalogues = await self._catalogues.of_all(targets, caller)
-        except GatewayError:
-            return None  # the call itself will meet the failure, and try all accounts
-        for target, models in zip(targets, catalogues, strict=True):
-            if any(each.id == model for each in models):
-                return target
-        return None
+        return await self._catalogues.lists(model, serving, caller) or serving[0], model
 
     async def _claude(self, model: str, serving: Sequence[Target], caller: Caller) -> str | None:
         others = [target for target in serving if target.any_vendor]
-        return model if others and await self._lists(model, others, caller) else None
+        return model if others and await self._catalogues.lists(model, others, caller) else None
 
     async def _best(self, target: Target, caller: Caller) -> str:
         for model in await self._catalogues.of(target, caller):

@@ -196,6 +196,7 @@ class Upstreams:
                 now=self._now,
                 max_body_bytes=limit,
                 commit_wait_s=settings.commit_wait_s,
+                beginning_s=settings.failover_budget_s,
             ),
             any_vendor=True,
         )

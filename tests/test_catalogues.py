@@ -34,6 +34,29 @@ def test_a_slow_upstream_does_not_keep_the_others_waiting() -> None:
     asyncio.run(asyncio.wait_for(main(), 5))
 
 
+def test_a_name_is_not_looked_up_for_long_in_a_single_list_either() -> None:
+    made = Catalogues(cache_s=10, now=lambda: 0.0, wait_s=0.02)
+    credentials = ScriptedCredentials()
+    target = Target(SlowUpstream(), credentials)
+
+    async def main() -> None:
+        for _ in range(2):
+            assert await made.lists("m", [target], KEY) is None
+
+    asyncio.run(asyncio.wait_for(main(), 5))
+    assert len(credentials.asked) == 1
+
+
+def test_one_callers_failure_is_no_others() -> None:
+    made = Catalogues(cache_s=10, now=lambda: 0.0)
+    upstream = ScriptedUpstream()
+    target = Target(upstream, ScriptedCredentials(5))
+    listed, upstream.catalogue = upstream.catalogue, failure(Verdict.REQUEST)
+    assert asyncio.run(made.lists("m-best", [target], Caller("k2", token="t"))) is None
+    upstream.catalogue = listed
+    assert asyncio.run(made.lists("m-best", [target], KEY)) is target
+
+
 def test_the_first_failure_is_told_when_no_list_is_to_be_had() -> None:
     made = Catalogues(cache_s=10, now=lambda: 0.0)
     targets = []

@@ -153,7 +153,8 @@ def log_level(value: object, note: Note) -> str | None:
 
 
 def log_format(value: object, note: Note) -> str | None:
-    return _one_of({"logfmt": "logfmt", "json": "json"}, text(value, note).lower(), "must be logfmt or json")
+    forms = {form: form for form in ("logfmt", "json", "emf")}
+    return _one_of(forms, text(value, note).lower(), "must be logfmt, json or emf")
 
 
 def tools(value: object, note: Note) -> str | None:

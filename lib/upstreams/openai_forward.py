@@ -39,7 +39,8 @@ class OpenAIForwarder:
     """`lib.types.Forwarder` for one API.
 
     endpoints: the paths that it serves. max_body_bytes: the longest answer of JSON. commit_wait_s: how long the
-    beginning of a stream is waited for once its headers are there.
+    beginning of a stream is waited for once its headers are there. beginning_s: after how long a stream without any
+    output is given up.
     """
 
     def __init__(
@@ -50,12 +51,14 @@ class OpenAIForwarder:
         now: Clock,
         max_body_bytes: int = 64 * 1024 * 1024,
         commit_wait_s: float = 1.0,
+        beginning_s: float = 120.0,
     ) -> None:
         self.endpoints = endpoints
         self._api = api
         self._now = now
         self._max_body_bytes = max_body_bytes
         self._commit_wait_s = commit_wait_s
+        self._beginning_s = beginning_s
 
     async def forward(self, request: Forwarded, lease: Lease, *, timeout_s: float) -> ForwardedBody:
         """Send it, and wait for the beginning of a good answer. Raises UpstreamError."""
@@ -124,6 +127,18 @@ class OpenAIForwarder:
 
     async def _beginning(self, http: HttpAnswer, chunks: AsyncIterator[bytes]) -> bytes:
         """The stream up to its first output, in any cut."""
+        try:
+            async with asyncio.timeout(self._beginning_s):
+                return await self._first_output(http, chunks)
+        except TimeoutError as error:
+            raise UpstreamError(
+                "The upstream's stream brought no output in time.",
+                verdict=Verdict.SERVICE,
+                status=504,
+                code="upstream_timeout",
+            ) from error
+
+    async def _first_output(self, http: HttpAnswer, chunks: AsyncIterator[bytes]) -> bytes:
         decoder = Decoder(_MAX_FRAME_BYTES)
         head = b""
         try:
@@ -131,13 +146,20 @@ class OpenAIForwarder:
                 head += chunk
                 if (first := head.lstrip()[:1]) and first in b"{[<":
                     raise await self._api.refusal(http, head)
-                if any(self._is_output(frame, http) for frame in decoder.feed(chunk)):
+                if any(self._is_output(frame, http) for frame in decoder.feed(chunk)) or len(head) > _MAX_FRAME_BYTES:
                     return head
+            if any(self._is_output(frame, http) for frame in decoder.flush()):
+                return head
         except FrameTooLarge:
             return head
         if not any(line.startswith(b"data") for line in head.splitlines()):
             raise _empty()
-        return head  # there was nothing but a preamble, or no last blank line: whoever reads it on will see
+        raise UpstreamError(
+            "The upstream's stream ended before the answer was complete.",
+            verdict=Verdict.SERVICE,
+            code="upstream_truncated",
+            should_retry=True,
+        )
 
     def _is_output(self, frame: Frame, http: HttpAnswer) -> bool:
         """False for a preamble. Raises UpstreamError for a failure."""

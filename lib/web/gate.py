@@ -30,6 +30,7 @@ from lib.web.deadline import Deadlines
 from lib.web.instance import Instance
 from lib.web.logs import log_failure, log_request
 from lib.web.paths import Endpoint, Table
+from lib.web.provenance import EXPOSED, provenance
 
 CLIENT_CLOSED = 499
 """The status that the log gives a request whose client did not wait; no such answer is ever sent."""
@@ -43,7 +44,7 @@ _CORS: Headers = [
     (
         b"access-control-expose-headers",
         b"x-request-id, request-id, retry-after, x-should-retry, x-gateway-ignored, x-gateway-estimated, "
-        b"openai-processing-ms",
+        b"openai-processing-ms, " + EXPOSED,
     ),
 ]
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
@@ -113,6 +114,7 @@ class Gate:
         if found is None:
             raise NotFound(self._table.hint(scope["path"]))
         endpoint, scope["path_params"] = found
+        scope[TRACE_KEY].endpoint = endpoint.path
         if method == "HEAD" and "GET" in endpoint.methods:
             method = "GET"
             scope = {**scope, "method": method}  # a copy: the server's own must go on knowing that it was HEAD
@@ -182,12 +184,14 @@ class _Outgoing:
             if self._max_bytes is not None and not self._head_only:
                 _check_size(message, self._max_bytes)
             trace.status = message["status"]
-            elapsed_ms = max(0, int((self._now() - trace.started_at) * 1000))
+            now = self._now()
+            elapsed_ms = max(0, int((now - trace.started_at) * 1000))
             request_id = trace.request_id.encode("ascii")
             message["headers"] = [
                 *message.get("headers", ()),
                 *((name, request_id) for name in self._family.request_id_headers),
                 (b"openai-processing-ms", b"%d" % elapsed_ms),
+                *provenance(trace, now),
                 *_CORS,
             ]
         elif self._head_only:

@@ -1,4 +1,4 @@
-"""Log lines: one event each, as logfmt or JSON, on stderr.
+"""Log lines: one event each, as logfmt or JSON, on stderr; requests also as CloudWatch metrics.
 
 A record is an event name and fields: `logger.info("request.done", extra={"fields": {"status": 200}})`; an ordinary
 message from elsewhere becomes the event. Values are escaped, so that nothing a client or an upstream sends can begin
@@ -11,7 +11,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from lib.types import Trace
@@ -20,6 +20,8 @@ LOGGER = logging.getLogger("chat2api")
 
 MAX_VALUE_CHARS = 200
 
+Form = Literal["logfmt", "json", "emf"]
+
 _BARE = re.compile(r"[!#-<>-\[\]-~]+")  # visible ASCII but for quotes, equals signs and backslashes
 _FRAMES = 12
 
@@ -27,9 +29,9 @@ _FRAMES = 12
 class LineHandler(logging.Handler):
     """Writes to whatever `sys.stderr` is at the moment: platforms replace it after the import."""
 
-    def __init__(self, form: Literal["logfmt", "json"]) -> None:
+    def __init__(self, form: Form) -> None:
         super().__init__()
-        self._render = _json if form == "json" else _logfmt
+        self._render = _RENDERERS[form]
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -39,7 +41,7 @@ class LineHandler(logging.Handler):
             self.handleError(record)
 
 
-def configure(level: str, form: Literal["logfmt", "json"]) -> None:
+def configure(level: str, form: Form) -> None:
     """Give the logger its level and its one handler. The root logger is left alone, as it is the platform's."""
     LOGGER.setLevel(logging.getLevelNamesMapping().get(level.upper(), logging.INFO))
     LOGGER.handlers = [LineHandler(form)]
@@ -67,7 +69,7 @@ def log_request(trace: Trace, *, now: float) -> None:
         "input_tokens": trace.input_tokens,
         "output_tokens": trace.output_tokens,
     }
-    LOGGER.info("request.done", extra={"fields": fields})
+    LOGGER.info("request.done", extra={"fields": fields, "trace": trace})
 
 
 def log_failure(event: str, error: BaseException, **fields: Any) -> None:
@@ -127,12 +129,31 @@ def _escaped(text: str) -> str:
 
 
 def _json(record: logging.LogRecord) -> str:
-    import msgspec
+    return _encoded(_line(record))
 
+
+def _emf(record: logging.LogRecord) -> str:
+    """JSON, and a request's line with what makes it a metric."""
+    from lib.web.emf import with_metrics
+
+    line, trace = _line(record), getattr(record, "trace", None)
+    return _encoded(line if trace is None else with_metrics(line, trace, at=record.created))
+
+
+def _line(record: logging.LogRecord) -> dict[str, Any]:
     line: dict[str, Any] = {"event": record.getMessage(), "level": record.levelname.lower()}
     for name, value in _fields(record).items():
         if isinstance(value, str):
             line[name] = _bounded(value).encode("utf-8", "backslashreplace").decode()
         elif value is not None:
             line[name] = value
+    return line
+
+
+def _encoded(line: Mapping[str, Any]) -> str:
+    import msgspec
+
     return msgspec.json.encode(line).decode()
+
+
+_RENDERERS: Mapping[Form, Callable[[logging.LogRecord], str]] = {"logfmt": _logfmt, "json": _json, "emf": _emf}

@@ -30,6 +30,11 @@ _HEADERS = {
     "x-request-id": "The name of the request in the log. A plain one of the client's is kept.",
     "x-gateway-ignored": "The parameters that had no effect, by their names, joined with commas.",
     "x-gateway-estimated": "The members of the answer that are estimates.",
+    "x-gateway-upstream": "The upstream that answered.",
+    "x-gateway-account": "The account or key that was used last: its slot and a short hash.",
+    "x-gateway-attempts": "How many calls of the upstream it took, as far as they were made when the answer began.",
+    "x-gateway-ttfb-ms": "Milliseconds to the first output, if that was there when the answer began.",
+    "server-timing": "Milliseconds within the gateway, until the upstream's first output, and in all.",
     "retry-after": "Seconds until another try makes sense.",
     "x-should-retry": "Whether another try makes sense, for clients that try again by themselves.",
 }

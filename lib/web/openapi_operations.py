@@ -89,7 +89,14 @@ def _request(schema: str, given: Examples) -> dict[str, Any]:
     }
 
 
-_IGNORED = ("x-gateway-ignored",)
+_PROVENANCE = (
+    "x-gateway-upstream",
+    "x-gateway-account",
+    "x-gateway-attempts",
+    "x-gateway-ttfb-ms",
+    "server-timing",
+)
+_IGNORED = ("x-gateway-ignored", *_PROVENANCE)
 _SOUNDS = {f"audio/{kind}": _BYTES for kind in ("wav", "pcm", "mpeg", "opus", "aac", "flac")}
 
 OPERATIONS: Mapping[tuple[str, str], Operation] = {

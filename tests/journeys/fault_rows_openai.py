@@ -36,7 +36,7 @@ _SILENT = {"chat": 0, "responses": 2}
 _ENDED = {"chat": "upstream_empty_response", "responses": "upstream_truncated"}
 
 
-_HANDED_ON = ("keep-alives for ever", "the end before output")
+_HANDED_ON = ("keep-alives for ever",)
 
 
 def rows_of(wire: str) -> list[Row]:

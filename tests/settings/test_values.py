@@ -101,7 +101,7 @@ def test_names_of_levels_and_formats_are_known_in_any_case() -> None:
     assert parsed(values.log_level, "warn")[0] == "WARNING"
     assert parsed(values.log_format, "JSON")[0] == "json"
     assert refusal(values.log_level, "chatty") == "must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL"
-    assert refusal(values.log_format, "xml") == "must be logfmt or json"
+    assert refusal(values.log_format, "xml") == "must be logfmt, json or emf"
     assert parsed(values.tools, "Prompted")[0] == "prompted"
     assert refusal(values.tools, "yes") == "must be native, prompted or off"
     assert refusal(values.switch, "maybe") == "must be true or false"

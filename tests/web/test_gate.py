@@ -31,7 +31,7 @@ from tests.web.scripted import (
 
 EXPOSED = (
     "x-request-id, request-id, retry-after, x-should-retry, x-gateway-ignored, x-gateway-estimated, "
-    "openai-processing-ms"
+    "openai-processing-ms, server-timing, x-gateway-upstream, x-gateway-account, x-gateway-attempts, x-gateway-ttfb-ms"
 )
 
 
