@@ -22,8 +22,9 @@ from lib.types import Caller, Clock, Forwarded, ForwardedAnswer, Lease, Reply, R
 
 _EVENTS = "text/event-stream"
 _JSON = "application/json"
-_OWN_PICTURE = b"](data:image/"
-"""How the gateway's own chat answers show a picture. In a history it is not for an upstream to read as text."""
+_OWN_PICTURES = (b"](data:image/", b"](data:image\\/")
+"""How the gateway's own chat answers show a picture; some JSON encoders escape slashes. In a history it is not for an
+upstream to read as text."""
 
 
 class Unread(Protocol):
@@ -64,7 +65,9 @@ class ForwardRelay:
         path, wire = DIALECT_PATHS.get(dialect, ("", None))
         if wire is None or not self._router.forwards(path, caller) or not forwards(dialect, body):
             return None
-        if _OWN_PICTURE in raw or caller.allowed_models:  # unread, it might name further models
+        if any(shown in raw for shown in _OWN_PICTURES):
+            return None
+        if caller.allowed_models:  # unread, it might name further models
             return None
         unread = UnreadJson(body, raw, session)
         route = await self._router.pick(None if unread.model in ("", "auto") else unread.model, caller)
@@ -89,7 +92,6 @@ class ForwardRelay:
 
         trace.asked_at = self._now()
         answer, report = await self._failover.begin(send, route, trace, affinity=request.affinity)
-        trace.first_byte_at = self._now()
         return await forward_reply(answer, wire, trace, self._now, report, max_event_bytes=self._max_event_bytes)
 
 

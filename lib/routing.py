@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lib.catalogues import Catalogues, Target
-from lib.errors import GatewayError, NotAllowed, NotFound, UpstreamError, Verdict
+from lib.errors import NotAllowed, NotFound, UpstreamError, Verdict
 from lib.model_map import ModelMap, ModelNames, matches
 from lib.types import Caller, Clock, Model, Route
 

@@ -53,7 +53,8 @@ class Upstreams:
         self._settings = settings
         self._now = now
         self.store = open_store(settings.state_url.get_secret_value() if settings.state_url else None)
-        self._pools: list[AccountPool] = []
+        self.pools: dict[str, AccountPool] = {}
+        """By the upstream's name; that of ChatGPT may be empty."""
         self._renewing: RenewingCredentials | None = None
         self._codex = self._codex_target()
 
@@ -77,7 +78,7 @@ class Upstreams:
 
     def counts(self) -> tuple[int, int]:
         """How many accounts and keys there are, and how many are usable now."""
-        counts = [pool.counts() for pool in self._pools]
+        counts = [pool.counts() for pool in self.pools.values()]
         return sum(count for count, _ in counts), sum(usable for _, usable in counts)
 
     async def aclose(self) -> None:
@@ -91,7 +92,7 @@ class Upstreams:
         from lib.upstreams.codex_images import CodexImages
 
         settings = self._settings
-        api = CodexApi(
+        api = self.codex_api = CodexApi(
             self.clients,
             base_url=settings.chatgpt_base_url,
             client_version=settings.codex_client_version,
@@ -208,7 +209,7 @@ class Upstreams:
 
     def _pool(self, accounts: Sequence[Account], upstream: str) -> AccountPool:
         pool = AccountPool(accounts, upstream=upstream, now=self._now)
-        self._pools.append(pool)
+        self.pools[upstream] = pool
         return pool
 
     def _shared(self, pool: AccountPool, scope: str, *, learns_refusals: bool = True) -> Credentials:

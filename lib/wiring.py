@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lib.image_relay import ImageRelay
     from lib.reading.reader import Reader
     from lib.settings import Settings
+    from lib.status import Status
     from lib.stored_responses import StoredResponses
 
 
@@ -88,6 +89,13 @@ class Gateway:
         from lib.forward_relay import ForwardRelay
 
         return ForwardRelay(self._router, self._failover, now=self._now, max_event_bytes=self._settings.max_event_bytes)
+
+    @functools.cached_property
+    def status(self) -> Status:
+        """For the operator."""
+        from lib.status import Status
+
+        return Status(self._settings, self._upstreams, self._now)
 
     async def close(self) -> None:
         """Closes every connection."""

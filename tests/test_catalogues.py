@@ -18,6 +18,7 @@ class SlowUpstream(ScriptedUpstream):
     name = "slow"
 
     async def models(self, lease: Lease) -> list[Model]:
+        self.catalogue_calls += 1
         await asyncio.sleep(60)
         return []
 
@@ -36,15 +37,15 @@ def test_a_slow_upstream_does_not_keep_the_others_waiting() -> None:
 
 def test_a_name_is_not_looked_up_for_long_in_a_single_list_either() -> None:
     made = Catalogues(cache_s=10, now=lambda: 0.0, wait_s=0.02)
-    credentials = ScriptedCredentials()
-    target = Target(SlowUpstream(), credentials)
+    upstream = SlowUpstream()
+    target = Target(upstream, ScriptedCredentials())
 
     async def main() -> None:
         for _ in range(2):
             assert await made.lists("m", [target], KEY) is None
 
     asyncio.run(asyncio.wait_for(main(), 5))
-    assert len(credentials.asked) == 1
+    assert upstream.catalogue_calls == 1
 
 
 def test_one_callers_failure_is_no_others() -> None:

@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from lib.types import Clock
+from lib.web.admin import AdminApi
 from lib.web.auth import Authenticator
 from lib.web.billing import BillingApi
 from lib.web.deadline import Deadlines
 from lib.web.forward import ForwardApi
 from lib.web.gate import Gate
 from lib.web.images import ImageApi
+from lib.web.instance import Instance
 from lib.web.keys import KeysApi
 from lib.web.logs import configure, log_problem
 from lib.web.paths import Table
@@ -50,20 +52,24 @@ def create_app(settings: Settings, *, now: Clock = time.time) -> Gate:
     strict, keep_alive_s = settings.strict_parameters, settings.keep_alive_s
     images = ImageApi(lambda: gateway.images, auth, max_request_bytes=limit, strict=strict, keep_alive_s=keep_alive_s)
     forwarded = ForwardApi(lambda: gateway.forwarding, auth, max_request_bytes=limit, keep_alive_s=keep_alive_s)
+    others = [
+        *images.endpoints(),
+        *forwarded.endpoints(),
+        *StoredApi(lambda: gateway.responses, auth, max_request_bytes=limit).endpoints(),
+        *BillingApi(auth).endpoints(),
+        *KeysApi(next(iter(settings.key_secrets), None), auth, now=now).endpoints(),
+        *SetupApi(auth, public_url=settings.public_url, model=settings.default_model).endpoints(),
+    ]
+    instance = Instance()
+    offers = [endpoint.path for endpoint in others]
+    others += AdminApi(lambda: gateway.status, auth, instance, offers=offers).endpoints()
     api = Api(
         gateway.relay,
         auth,
         max_request_bytes=limit,
         strict=strict,
         keep_alive_s=keep_alive_s,
-        others=[
-            *images.endpoints(),
-            *forwarded.endpoints(),
-            *StoredApi(lambda: gateway.responses, auth, max_request_bytes=limit).endpoints(),
-            *BillingApi(auth).endpoints(),
-            *KeysApi(next(iter(settings.key_secrets), None), auth, now=now).endpoints(),
-            *SetupApi(auth, public_url=settings.public_url, model=settings.default_model).endpoints(),
-        ],
+        others=others,
     )
     deadlines = Deadlines(limit_s=settings.max_duration_s, margin_s=settings.deadline_margin_s)
     return build_app(
@@ -72,6 +78,7 @@ def create_app(settings: Settings, *, now: Clock = time.time) -> Gate:
         close=gateway.close,
         deadlines=deadlines,
         max_answer_bytes=platform_max_answer_bytes(os.environ),
+        instance=instance,
     )
 
 
@@ -91,9 +98,17 @@ def build_app(
     close: Callable[[], Awaitable[None]] | None = None,
     deadlines: Deadlines | None = None,
     max_answer_bytes: int | None = None,
+    instance: Instance | None = None,
 ) -> Gate:
     """The gate around an API that is ready. `close` is awaited at a server's orderly shutdown."""
-    return Gate(Table(api.endpoints()), now=now, close=close, deadlines=deadlines, max_answer_bytes=max_answer_bytes)
+    return Gate(
+        Table(api.endpoints()),
+        now=now,
+        close=close,
+        deadlines=deadlines,
+        max_answer_bytes=max_answer_bytes,
+        instance=instance,
+    )
 
 
 def platform_max_bytes(environ: Mapping[str, str]) -> int:

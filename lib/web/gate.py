@@ -44,7 +44,8 @@ _CORS: Headers = [
     (
         b"access-control-expose-headers",
         b"x-request-id, request-id, retry-after, x-should-retry, x-gateway-ignored, x-gateway-estimated, "
-        b"openai-processing-ms, " + EXPOSED,
+        b"openai-processing-ms, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, "
+        b"x-ratelimit-reset-requests, x-gateway-ratelimit-scope, " + EXPOSED,
     ),
 ]
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")

@@ -328,7 +328,8 @@ def test_a_refused_account_is_out_for_good_and_named_by_slot() -> None:
     error = exhausted(pool)
     assert (error.status, error.type, error.code) == (401, "invalid_request_error", "invalid_account_token")
     assert error.message == (
-        "The upstream refuses the tokens or keys of these accounts (a1, a3), the others have expired (a2): replace them."
+        "The upstream refuses the tokens or keys of these accounts (a1, a3), the others have expired (a2): "
+        "replace them."
     )
     assert exhausted(pool, tried=[accounts(1)[0].name]).code == "invalid_account_token"
 
