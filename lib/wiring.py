@@ -15,6 +15,8 @@ from lib.types import Clock
 from lib.wired_upstreams import Upstreams
 
 if TYPE_CHECKING:
+    from lib.doctor.configuration import Platform
+    from lib.doctor.examination import DemoApp, Doctor
     from lib.forward_relay import ForwardRelay
     from lib.hosting import S3Host
     from lib.image_relay import ImageRelay
@@ -31,8 +33,9 @@ class Gateway:
         self._settings = settings
         self._now = now
         self._upstreams = Upstreams(settings, now)
+        self._targets = self._upstreams.targets()
         self._router = Router(
-            self._upstreams.targets(),
+            self._targets,
             self._upstreams.passthrough,
             default_model=settings.default_model,
             cache_s=settings.models_cache_s,
@@ -96,6 +99,22 @@ class Gateway:
         from lib.status import Status
 
         return Status(self._settings, self._upstreams, self._now)
+
+    def doctor(self, platform: Platform, demo_app: DemoApp) -> Doctor:
+        """For the self-check. demo_app: makes an application on the demo upstream."""
+        from lib.doctor.examination import Doctor
+        from lib.doctor.upstreams import Answering
+
+        upstreams = self._upstreams
+        answering = Answering(self._targets, upstreams.pools, upstreams.codex_api, self._now)
+        return Doctor(
+            self._settings,
+            answering,
+            upstreams.store,
+            host=lambda: self._host,
+            platform=platform,
+            demo_app=demo_app,
+        )
 
     async def close(self) -> None:
         """Closes every connection."""

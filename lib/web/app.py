@@ -12,18 +12,20 @@ from lib.web.admin import AdminApi
 from lib.web.auth import Authenticator
 from lib.web.billing import BillingApi
 from lib.web.deadline import Deadlines
+from lib.web.doctor import DoctorApi
 from lib.web.forward import ForwardApi
 from lib.web.gate import Gate
 from lib.web.images import ImageApi
 from lib.web.instance import Instance
 from lib.web.keys import KeysApi
-from lib.web.logs import configure, log_problem
+from lib.web.logs import RequestLog, configure, log_problem, log_request
 from lib.web.paths import Table
 from lib.web.routes import Api
 from lib.web.setup import SetupApi
 from lib.web.stored import StoredApi
 
 if TYPE_CHECKING:
+    from lib.doctor.configuration import Platform
     from lib.settings import Settings
     from lib.web.scopes import Scopes
 
@@ -32,12 +34,21 @@ VERCEL_MAX_BYTES = 4_400_000
 LAMBDA_MAX_BYTES = 5_900_000
 MAX_BYTES = 32 * 1024 * 1024
 
+SERVER = "server"
+"""A host that is no platform for functions."""
+
+_MAX_BYTES = {"vercel": VERCEL_MAX_BYTES, "lambda": LAMBDA_MAX_BYTES}
+
 
 def create_app(settings: Settings, *, now: Clock = time.time) -> Gate:
     """The gateway as the settings say. Opens no connection; reports unusable settings to the log."""
-    configure(settings.log_level, "json" if settings.log_format == "json" else "logfmt")
+    configure(settings.log_level, settings.log_format)
     for problem in settings.problems:
         log_problem(problem.variable, problem.problem)
+    return _assembled(settings, now)
+
+
+def _assembled(settings: Settings, now: Clock, log: RequestLog = log_request) -> Gate:
     from lib.wiring import Gateway  # with it come the upstreams; an API of one's own needs none of them
 
     gateway = Gateway(settings, now)
@@ -59,6 +70,13 @@ def create_app(settings: Settings, *, now: Clock = time.time) -> Gate:
         *BillingApi(auth).endpoints(),
         *KeysApi(next(iter(settings.key_secrets), None), auth, now=now).endpoints(),
         *SetupApi(auth, public_url=settings.public_url, model=settings.default_model).endpoints(),
+        *DoctorApi(
+            lambda: gateway.doctor(_platform(os.environ, limit), _demo_app(settings)),
+            auth,
+            app=lambda: app,
+            public_url=settings.public_url,
+            behind_platform=platform_name(os.environ) != SERVER,
+        ).endpoints(),
     ]
     instance = Instance()
     offers = [endpoint.path for endpoint in others]
@@ -72,14 +90,36 @@ def create_app(settings: Settings, *, now: Clock = time.time) -> Gate:
         others=others,
     )
     deadlines = Deadlines(limit_s=settings.max_duration_s, margin_s=settings.deadline_margin_s)
-    return build_app(
+    app = build_app(
         api,
         now=now,
         close=gateway.close,
         deadlines=deadlines,
         max_answer_bytes=platform_max_answer_bytes(os.environ),
         instance=instance,
+        log=log,
     )
+    return app
+
+
+def _demo_app(settings: Settings) -> Callable[[str], Gate]:
+    """Makes gateways on the demo upstream for the self-check: with nothing of this deployment but how strict it is, and
+    without a line in the log."""
+
+    def made(key: str) -> Gate:
+        given = {"auth_tokens": (SecretStr(key),), "strict_parameters": settings.strict_parameters}
+        return _assembled(type(settings).model_construct(**given), time.time, log=lambda trace, *, now: None)
+
+    from pydantic import SecretStr
+
+    return made
+
+
+def _platform(environ: Mapping[str, str], limit: int) -> Platform:
+    from lib.doctor.configuration import Platform
+
+    name = platform_name(environ)
+    return Platform(name, platform_max_bytes(environ), limit, platform_max_answer_bytes(environ))
 
 
 def _scopes(settings: Settings, now: Clock) -> Scopes | None:
@@ -99,6 +139,7 @@ def build_app(
     deadlines: Deadlines | None = None,
     max_answer_bytes: int | None = None,
     instance: Instance | None = None,
+    log: RequestLog = log_request,
 ) -> Gate:
     """The gate around an API that is ready. `close` is awaited at a server's orderly shutdown."""
     return Gate(
@@ -108,16 +149,20 @@ def build_app(
         deadlines=deadlines,
         max_answer_bytes=max_answer_bytes,
         instance=instance,
+        log=log,
     )
 
 
-def platform_max_bytes(environ: Mapping[str, str]) -> int:
-    """The largest request body that the platform lets through. Vercel may set AWS variables, too: it goes first."""
+def platform_name(environ: Mapping[str, str]) -> str:
+    """`vercel`, `lambda` or SERVER. Vercel may set AWS variables, too: it goes first."""
     if "VERCEL" in environ:
-        return VERCEL_MAX_BYTES
-    if "AWS_LAMBDA_FUNCTION_NAME" in environ:
-        return LAMBDA_MAX_BYTES
-    return MAX_BYTES
+        return "vercel"
+    return "lambda" if "AWS_LAMBDA_FUNCTION_NAME" in environ else SERVER
+
+
+def platform_max_bytes(environ: Mapping[str, str]) -> int:
+    """The largest request body that the platform lets through."""
+    return _MAX_BYTES.get(platform_name(environ), MAX_BYTES)
 
 
 def platform_max_answer_bytes(environ: Mapping[str, str]) -> int | None:

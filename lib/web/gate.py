@@ -28,7 +28,7 @@ from lib.web.asgi import (
 )
 from lib.web.deadline import Deadlines
 from lib.web.instance import Instance
-from lib.web.logs import log_failure, log_request
+from lib.web.logs import RequestLog, log_failure, log_request
 from lib.web.paths import Endpoint, Table
 from lib.web.provenance import EXPOSED, provenance
 
@@ -53,7 +53,8 @@ _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 
 class Gate:
     """The ASGI application around a table of endpoints. `close` is awaited when a server shuts down in good order.
-    max_answer_bytes: what the platform carries in one piece; None for no limit. instance: counts the requests."""
+    max_answer_bytes: what the platform carries in one piece; None for no limit. instance: counts the requests.
+    log: told of every request that is over."""
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class Gate:
         deadlines: Deadlines | None = None,
         max_answer_bytes: int | None = None,
         instance: Instance | None = None,
+        log: RequestLog = log_request,
     ) -> None:
         self._table = table
         self._now = now
@@ -71,6 +73,7 @@ class Gate:
         self._deadlines = deadlines or Deadlines(limit_s=None, margin_s=0)
         self._max_answer_bytes = max_answer_bytes
         self._instance = instance or Instance()
+        self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -104,7 +107,7 @@ class Gate:
             if trace.failure is not None:
                 log_failure("request.failed", trace.failure, request_id=trace.request_id)
             self._instance.count(trace.status)
-            log_request(trace, now=self._now())
+            self._log(trace, now=self._now())
 
     async def _answer(self, scope: Scope, receive: Receive, send: _Outgoing) -> None:
         method = scope["method"]
@@ -147,7 +150,7 @@ class Gate:
             await outgoing.fail(NotFound(self._table.hint(scope["path"])))
         else:
             await outgoing.refuse(*_upgrade_refusal(found[0]))
-        log_request(trace, now=self._now())
+        self._log(trace, now=self._now())
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         """Nothing waits for start-up: not every platform calls it."""

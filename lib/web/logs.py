@@ -12,7 +12,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, cast
 
 from lib.types import Trace
 
@@ -41,10 +41,17 @@ class LineHandler(logging.Handler):
             self.handleError(record)
 
 
-def configure(level: str, form: Form) -> None:
-    """Give the logger its level and its one handler. The root logger is left alone, as it is the platform's."""
+class RequestLog(Protocol):
+    """Who is told of a request that is over: `log_request`, or nobody."""
+
+    def __call__(self, trace: Trace, *, now: float) -> object: ...
+
+
+def configure(level: str, form: str) -> None:
+    """Give the logger its level and its one handler; form: `logfmt`, `json` or `emf`. The root logger is left alone, as
+    it is the platform's."""
     LOGGER.setLevel(logging.getLevelNamesMapping().get(level.upper(), logging.INFO))
-    LOGGER.handlers = [LineHandler(form)]
+    LOGGER.handlers = [LineHandler(cast(Form, form))]
     LOGGER.propagate = False
 
 

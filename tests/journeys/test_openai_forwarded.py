@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import msgspec
 import openai
 import pytest
 
+from tests.canonical.pictures import png
 from tests.fakes.openai_chat import chat_stream, chunk, chunks
 from tests.journeys.compatible import KEYS, Compatible, Start, compatible
 from tests.journeys.gateway import KEY, Host
@@ -228,3 +230,16 @@ def test_duplicate_keys_agree_with_what_was_checked(start: Start) -> None:
     body = b'{"model":"other","messages":[{"role":"user","content":"Hi"}],"model":"fast"}'
     assert gateway.send("POST", "/v1/chat/completions", content=body).status_code == 200
     assert msgspec.json.decode(gateway.backend.requests[0].body)["model"] == "gpt-test-mini"
+
+
+@pytest.mark.parametrize("slash", ["/", "\\/"])
+def test_a_shown_picture_goes_back_as_a_picture_whatever_the_encoder(chat: Compatible, slash: str) -> None:
+    url = f"data:image/png;base64,{base64.b64encode(png()).decode()}"
+    shown = msgspec.json.encode(f"![image]({url})").replace(b"/", slash.encode())
+    said = (
+        b'{"role":"user","content":"Draw"},{"role":"assistant","content":%b},{"role":"user","content":"Blue"}' % shown
+    )
+    answer = chat.send("POST", "/v1/chat/completions", content=b'{"model":"gpt-test","messages":[%b]}' % said)
+    assert answer.status_code == 200, answer.text
+    _, assistant, user = chat.sent["messages"]
+    assert (assistant["content"], user["content"][1]["image_url"]) == ("[image 1]", {"url": url})
