@@ -9,7 +9,7 @@ LAMBDA_PYTHON ?= 3.12
 LAMBDA_ARCH ?= arm64
 SECONDS ?= 120
 
-.PHONY: help serve key test check prove-tools bench bench-cold package vercel-check lock clean
+.PHONY: help serve key doctor test check prove-tools bench bench-cold package vercel-check lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -20,6 +20,9 @@ serve: $(VENV)/serve.stamp  ## serve on HOST:PORT (127.0.0.1:3040); the demo ups
 
 key: $(VENV)/serve.stamp  ## a key with limits of its own, from KEY_SECRET; ARGS="--models 'gpt-5*' --days 30 --label phone"
 	@$(BIN)/python -m tools.make_key $(ARGS)
+
+doctor: $(VENV)/serve.stamp  ## check a deployment from outside and from inside; URL=https://… KEY=…, LIVE=1 spends a little quota
+	@URL='$(URL)' KEY='$(KEY)' LIVE='$(LIVE)' $(BIN)/python -m tools.doctor
 
 test: $(VENV)/dev.stamp $(VENV)/vercel.stamp  ## run all tests, with branch coverage over api and lib
 	$(BIN)/coverage run -m pytest -rs

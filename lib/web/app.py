@@ -74,6 +74,7 @@ def _assembled(settings: Settings, now: Clock, log: RequestLog = log_request) ->
             lambda: gateway.doctor(_platform(os.environ, limit), _demo_app(settings)),
             auth,
             app=lambda: app,
+            max_request_bytes=limit,
             public_url=settings.public_url,
             behind_platform=platform_name(os.environ) != SERVER,
         ).endpoints(),
@@ -107,10 +108,12 @@ def _demo_app(settings: Settings) -> Callable[[str], Gate]:
     without a line in the log."""
 
     def made(key: str) -> Gate:
-        given = {"auth_tokens": (SecretStr(key),), "strict_parameters": settings.strict_parameters}
-        return _assembled(type(settings).model_construct(**given), time.time, log=lambda trace, *, now: None)
+        from pydantic import SecretStr
 
-    from pydantic import SecretStr
+        demo = type(settings).model_construct(
+            auth_tokens=(SecretStr(key),), strict_parameters=settings.strict_parameters
+        )
+        return _assembled(demo, time.time, log=lambda trace, *, now: None)
 
     return made
 

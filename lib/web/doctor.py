@@ -37,9 +37,9 @@ class Examiner(Protocol):
 
 
 class DoctorApi:
-    """The endpoints. doctor: made with the first request. app: this deployment, for requests of the self-check to
-    itself. public_url: where clients find the gateway, with or without /v1; None: where the request says that it was
-    sent. behind_platform: whether something other than a socket of ours brings the requests."""
+    """The endpoints. doctor: made with each request. app: this deployment, for requests of the self-check to itself.
+    max_request_bytes: what it takes. public_url: where clients find the gateway, with or without /v1; None: where the
+    request says that it was sent. behind_platform: whether something other than a socket of ours brings the requests."""
 
     def __init__(
         self,
@@ -47,12 +47,14 @@ class DoctorApi:
         auth: Authenticator,
         *,
         app: Callable[[], App],
+        max_request_bytes: int,
         public_url: str | None = None,
         behind_platform: bool = False,
     ) -> None:
         self._doctor = doctor
         self._auth = auth
         self._app = app
+        self._max_request_bytes = max_request_bytes
         self._public_url = public_url
         self._behind_platform = behind_platform
 
@@ -74,7 +76,7 @@ class DoctorApi:
             raise ClientGone
         async with Watch(receive):
             found = await self._doctor().examine(visit)
-        await _send(send, form, found)
+        await self._send(send, form, found)
 
     async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         """GET /v1/doctor/stream: asks no upstream."""
@@ -82,6 +84,20 @@ class DoctorApi:
         if (await receive())["type"] == "http.disconnect":
             raise ClientGone
         await deliver(_streamed(), receive, send, keep_alive_s=60.0)
+
+    async def _send(self, send: Send, form: str, found: Sequence[Finding]) -> None:
+        from lib.doctor import report
+
+        if form == "json":
+            told = {**report.as_json(found), "max_request_bytes": self._max_request_bytes}
+            await send_json(send, 200, told, _FRESH)
+        elif form == "text":
+            await send_whole(send, 200, report.as_text(found).encode("utf-8", "replace"), [_TEXT, *_FRESH])
+        else:
+            from lib.web.inlined import page_headers, source_hash
+
+            headers = [*page_headers(f"style-src {source_hash(report.STYLE)}"), *_FRESH]
+            await send_whole(send, 200, report.as_html(found), headers)
 
     def _check(self, scope: Scope) -> None:
         if not self._auth.is_local(caller_of(scope)):
@@ -118,20 +134,6 @@ async def _events() -> AsyncGenerator[bytes, None]:
         if number:
             await asyncio.sleep(PAUSE_S)
         yield b"data: %b\n\n" % msgspec.json.encode({"number": number + 1, "of": PIECES})
-
-
-async def _send(send: Send, form: str, found: Sequence[Finding]) -> None:
-    from lib.doctor import report
-
-    if form == "json":
-        await send_json(send, 200, report.as_json(found), _FRESH)
-    elif form == "text":
-        await send_whole(send, 200, report.as_text(found).encode("utf-8", "replace"), [_TEXT, *_FRESH])
-    else:
-        from lib.web.inlined import page_headers, source_hash
-
-        headers = [*page_headers(f"style-src {source_hash(report.STYLE)}"), *_FRESH]
-        await send_whole(send, 200, report.as_html(found), headers)
 
 
 def _form(scope: Scope, asked: str | None) -> str:

@@ -209,6 +209,19 @@ _SMALL: Mapping[str, Schema] = {
         access_until=EPOCH,
     ),
     "Usage": shape(object=constant("list"), total_usage={"type": "number", "description": "Cents."}),
+    "Setup": {
+        "description": "Without `client` the list of clients, with it the configuration of one.",
+        "anyOf": [
+            shape(object=constant("list"), data=array(shape(client=STRING, name=STRING))),
+            shape(
+                client=STRING,
+                name=STRING,
+                files=array(shape(path=STRING, content=STRING)),
+                environment=OBJECT,
+                notes=array(STRING),
+            ),
+        ],
+    },
     "Pong": shape(message=constant("pong")),
     "Health": shape(status=constant("ok")),
 }

@@ -200,6 +200,12 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/v1/accTokens"): Operation("Accounts", "AccountCount"),
     ("GET", "/v1/dashboard/billing/subscription"): Operation("Accounts", "Subscription"),
     ("GET", "/v1/dashboard/billing/usage"): Operation("Accounts", "Usage"),
+    ("GET", "/v1/setup"): Operation(
+        "Health",
+        "Setup",
+        others={"text/plain": _TEXT},
+        query={"client": _TEXT, "model": _TEXT, "format": {"enum": ["json", "text"]}},
+    ),
     ("GET", "/ping"): Operation("Health", "Pong"),
     ("GET", "/healthz"): Operation("Health", "Health"),
 }

@@ -42,7 +42,7 @@ class SetupApi:
 
     def endpoints(self) -> list[Endpoint]:
         """The row for the table."""
-        row = Endpoint("/v1/setup", {"GET": self.setup}, "The configuration of a client", shown=False)
+        row = Endpoint("/v1/setup", {"GET": self.setup}, "The configuration of a client for this deployment")
         return [self._auth.guarded(row, max_bytes=0)]
 
     async def setup(self, scope: Scope, receive: Receive, send: Send) -> None:
