@@ -95,13 +95,18 @@ class Catalogues:
         return await asyncio.gather(*(self._soon(target, caller) for target in targets))
 
     async def _soon(self, target: Target, caller: Caller) -> list[Model] | GatewayError:
-        until, failure = self._failed.get(_key(target, caller), (0.0, None))
+        key = _key(target, caller)
+        until, failure = self._failed.get(key, (0.0, None))
         if failure is not None and until > self._now():
             return failure
         try:
             async with asyncio.timeout(self._wait_s):
                 return await self.of(target, caller)
         except TimeoutError:
+            if key in self._kept:
+                _, models = self._kept[key]
+                self._kept[key] = (self._now() + _REST_S, models)
+                return models
             error: GatewayError = UpstreamError(
                 f"The model list of the upstream '{target.name}' did not come in time.",
                 verdict=Verdict.SERVICE,
@@ -112,7 +117,7 @@ class Catalogues:
             error = exc
         if len(self._failed) >= _MAX_CATALOGUES:
             self._failed.pop(next(iter(self._failed)))
-        self._failed[_key(target, caller)] = (self._now() + _REST_S, error)
+        self._failed[key] = (self._now() + _REST_S, error)
         return error
 
 

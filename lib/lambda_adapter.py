@@ -30,6 +30,10 @@ LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
 _TURNS = 3
 """Of the event loop: then a kept connection that the other side closed during the freeze has left its pool."""
 
+_BROKEN_OFF = GatewayError(
+    "The answer broke off before it was whole.", status=502, code="upstream_truncated", should_retry=True
+)
+
 
 class Adapter:
     """`loop` is kept for the life of the process: pooled connections belong to it and outlive an invocation."""
@@ -37,8 +41,9 @@ class Adapter:
     def __init__(self, app: App, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)  # Mangum takes the thread's current loop, here and at each call
         self._app = _invoked(app)
-        self._mangum = Mangum(self._app, lifespan="off")
+        self._mangum = Mangum(self._ended, lifespan="off")
         self._loop = loop
+        self._broke_off = False
 
     def whole(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """A Lambda handler: the answer to one event, in the envelope that its sender reads."""
@@ -48,8 +53,8 @@ class Adapter:
         except GatewayError as error:
             return _refused(event, context, error)
         answer: dict[str, Any] = self._mangum(readable, context)
-        overflow = too_large(answer)
-        return _refused(event, context, overflow) if overflow else answer
+        unsendable = _BROKEN_OFF if self._broke_off else too_large(answer)
+        return _refused(event, context, unsendable) if unsendable else answer
 
     def stream(self, invocation: Invocation, address: str) -> None:
         """Post the answer to the Runtime API at `address`, piece by piece. Raises as `lambda_stream.answer` does."""
@@ -64,6 +69,21 @@ class Adapter:
         except GatewayError as error:
             app, scope, body = _refusing(_refused(invocation.event, invocation, error)), {"method": "GET"}, b""
         self._loop.run_until_complete(lambda_stream.answer(app, scope, body, opened))
+
+    async def _ended(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application as Mangum can read it, which expects an end of every body. A server breaks off in place of
+        one; here nothing has left yet."""
+        is_open = self._broke_off = False
+
+        async def noting(message: Message) -> None:
+            nonlocal is_open
+            is_open = message["type"] == "http.response.start" or bool(message.get("more_body"))
+            await send(message)
+
+        await self._app(scope, receive, noting)
+        if is_open:
+            self._broke_off = True
+            await send({"type": "http.response.body", "body": b""})
 
     def _read(self, event: dict[str, Any], context: Any) -> tuple[dict[str, Any], Scope]:
         """The event in the form that Mangum surely reads, and its scope. Raises InvalidRequest."""

@@ -150,12 +150,12 @@ class Relay:
             request = await self._reader.read(request)
         trace.asked_at = self._now()
         events: EventStream = self._failover.stream(request, route, trace)
-        if trace.deadline_at is not None and request.stream:
-            events = TimedEvents(events, trace, self._now)
         if self._host is not None and dialect.name in _SHOW_TEXT and _may_draw(request):
             from lib.hosted_pictures import HostedPictures
 
             events = HostedPictures(events, self._host)
+        if trace.deadline_at is not None and request.stream:
+            events = TimedEvents(events, trace, self._now)  # around all else: to place a picture takes time, too
         if request.stream:
             stream = RelayStream(events, renderer, trace, self._now, None if turn is None else turn.keep)
             await stream.open(self._commit_wait_s)

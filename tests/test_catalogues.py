@@ -48,6 +48,24 @@ def test_a_name_is_not_looked_up_for_long_in_a_single_list_either() -> None:
     assert upstream.catalogue_calls == 1
 
 
+def test_the_last_good_list_outlives_a_server_that_hangs() -> None:
+    time = [0.0]
+    made = Catalogues(cache_s=10, now=lambda: time[0], wait_s=0.02)
+    upstream = SlowUpstream()
+    target = Target(upstream, ScriptedCredentials())
+    quick = Target(ScriptedUpstream(), ScriptedCredentials())
+    upstream.name = quick.name
+
+    async def main() -> None:
+        assert await made.lists("m-best", [quick], KEY) is quick
+        time[0] = 11.0
+        for _ in range(2):  # the second time it is not even asked
+            assert await made.lists("m-best", [target], KEY) is target
+
+    asyncio.run(asyncio.wait_for(main(), 5))
+    assert upstream.catalogue_calls == 1
+
+
 def test_one_callers_failure_is_no_others() -> None:
     made = Catalogues(cache_s=10, now=lambda: 0.0)
     upstream = ScriptedUpstream()

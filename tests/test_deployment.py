@@ -88,7 +88,7 @@ def test_lambda_runs_what_make_package_built() -> None:
 def test_lambda_may_write_its_log_and_with_a_bucket_its_pictures() -> None:
     config = serverless()
     assert "iam" not in config["provider"]  # osls gives the right to write the log
-    assert list(config["resources"]["Resources"]) == ["ImageBucketPolicy", "StateTablePolicy"]
+    assert list(config["resources"]["Resources"]) == ["ImageBucketPolicy", "StateTable", "StateTablePolicy"]
     policy = config["resources"]["Resources"]["ImageBucketPolicy"]
     assert policy["Condition"] in config["resources"]["Conditions"]
     (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
@@ -102,6 +102,16 @@ def test_lambda_may_use_the_table_of_its_state_if_there_is_one() -> None:
     (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Action"] == ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"]
     assert statement["Resource"]["Fn::Sub"].endswith(":table/${env:STATE_TABLE, ''}")
+
+
+def test_the_table_of_its_state_is_made_as_the_store_expects_it() -> None:
+    resources = serverless()["resources"]
+    table = resources["Resources"]["StateTable"]
+    assert table["Condition"] in resources["Conditions"]
+    assert table["DeletionPolicy"] == "Retain"  # renewed tokens may be nowhere else
+    made = table["Properties"]
+    assert made["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
+    assert made["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
 
 
 @pytest.mark.parametrize("bucket", ["s3://pictures/made", "s3://pictures/made/"])

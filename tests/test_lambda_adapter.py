@@ -154,6 +154,23 @@ def test_failing_app_is_a_500_and_the_next_request_is_served(loop: Any) -> None:
 
 
 @DOORS
+def test_answer_that_breaks_off_is_an_error_and_the_next_one_is_whole(loop: Any, door: str, event: EventMaker) -> None:
+    answers = iter([False, True])
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if next(answers):
+            await Recorder()(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"audio/mpeg")]})
+        await send({"type": "http.response.body", "body": b"ID3", "more_body": True})
+
+    handler = Adapter(app, loop).whole
+    broken = call(handler, event("GET", "/"), door)
+    assert (broken.status, broken.json()["error"]["code"]) == (502, "upstream_truncated")
+    assert call(handler, event("GET", "/"), door).status == 200
+
+
+@DOORS
 def test_app_is_told_when_the_invocation_ends(
     handler: LambdaHandler, app: Recorder, door: str, event: EventMaker
 ) -> None:

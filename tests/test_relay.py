@@ -26,6 +26,7 @@ from tests.fakes.scripted import (
     Step,
     completed,
     delta,
+    event,
     failure,
     good,
 )
@@ -105,7 +106,12 @@ class PlainHistory:
 
 
 def relay_over(
-    upstream: ScriptedUpstream, *, accounts: int = 2, commit_wait_s: float = 5, history: PlainHistory | None = None
+    upstream: ScriptedUpstream,
+    *,
+    accounts: int = 2,
+    commit_wait_s: float = 5,
+    history: PlainHistory | None = None,
+    host: Any = None,
 ) -> Relay:
     target = Target(upstream, ScriptedCredentials(accounts))
     router = Router([target], lambda _: target, default_model="m-default", cache_s=10, now=lambda: 0.0)
@@ -118,6 +124,7 @@ def relay_over(
         new_id=lambda: "id",
         accounts=lambda: (2, 1),
         history=history,
+        host=host,
     )
 
 
@@ -291,3 +298,29 @@ def test_a_request_outside_any_history_keeps_its_dialect() -> None:
     dialect = PlainDialect()
     ask(relay_over(ScriptedUpstream(good()), history=NoTurn()), dialect)
     assert len(dialect.rendered) == 1
+
+
+def test_a_picture_on_its_way_to_its_place_keeps_no_stream_beyond_its_deadline() -> None:
+    class StuckHost:
+        async def put(self, data: bytes, media_type: str) -> str:
+            await asyncio.sleep(60)
+            return "https://pictures.example/1"
+
+    picture = {"id": "ig_1", "type": "image_generation_call", "status": "completed", "result": "iVBORw0KGgo="}
+    done = event("response.output_item.done", output_index=1, item=picture)
+    dialect = PlainDialect()
+    dialect.name = "chat"
+
+    async def main() -> list[bytes]:
+        relay = relay_over(
+            ScriptedUpstream([[CREATED, ADDED, delta("Look:")], [done], [completed()]]), host=StuckHost()
+        )
+        body = {"stream": True, "tools": [{"type": "image_generation"}]}
+        trace = Trace("r", 0.0, deadline_at=1.05)
+        reply = await relay.reply(dialect, body, Caller("k"), trace, strict=False)
+        assert reply.stream is not None
+        async with asyncio.timeout(5):
+            return [piece async for piece in reply.stream]
+
+    *_, last = asyncio.run(main())
+    assert last.endswith(b"incomplete\nEND\n")

@@ -90,7 +90,8 @@ FIELDS: Table = table(
     Field("temperature", number(0, 2), neutral=(1,), treatment=_PASSED),
     Field("tool_choice", _CHOICE, "tool_choice", ("auto",)),
     Field("tools", array, "tools", ([],)),
-    Field("top_logprobs", integer(0, 20), neutral=(0,), treatment=_PASSED),
+    # Of no use without `logprobs`, so it goes the same way: no rendered chat has any.
+    Field("top_logprobs", integer(0, 20), "logprobs", neutral=(0,), treatment=_PASSED),
     Field("top_p", number(0, 1), neutral=(1,), treatment=_PASSED),
     Field("user", _IDENTIFIER, neutral=("",), treatment=_PASSED),
     Field("verbosity", VERBOSITY, "text"),

@@ -15,14 +15,12 @@ from typing import Any
 
 import msgspec
 
+from lib.canonical.hosted import FLAGS
 from lib.dialects.fields import missing, wrong_type
 from lib.dialects.forward_form import Form, with_text
 from lib.dialects.forward_wires import CHAT, RESPONSES, SPEECH, TRANSCRIPT, Wire
 from lib.errors import InvalidRequest, NotAllowed
 from lib.types import Forwarded
-
-FLAGS = frozenset({"function_web_search", "function_image_gen", "function_code_interpreter"})
-"""Members by which a chat body asks the gateway itself for built-in tools. No upstream knows them, set or not."""
 
 JSON = "application/json"
 
@@ -142,11 +140,12 @@ def unread_form(endpoint: ForwardedEndpoint, form: Form, session: str | None = N
 def forwards(dialect: str, body: Mapping[str, Any]) -> bool:
     """Whether a body of this dialect may go unread to an upstream that speaks it too.
 
-    Not when the gateway has something to do with it: a flag of `FLAGS`; on the chat wire a tool that is neither a
-    function nor a custom tool (`web_search`, `image_generation`, …); `background`, whose answer nobody could fetch. Nor
-    when it is odd at first sight, so that the dialect's parser can say what is wrong.
+    Not when the gateway has something to do with it: a flag for a hosted tool, which no upstream knows, set or not; on
+    the chat wire a tool that is neither a function nor a custom tool (`web_search`, `image_generation`, …);
+    `background`, whose answer nobody could fetch. Nor when it is odd at first sight, so that the dialect's parser can
+    say what is wrong.
     """
-    if dialect not in DIALECT_PATHS or not FLAGS.isdisjoint(body) or body.get("background"):
+    if dialect not in DIALECT_PATHS or not FLAGS.keys().isdisjoint(body) or body.get("background"):
         return False
     if type(body.get("model")) not in (str, type(None)) or type(body.get("stream")) not in (bool, type(None)):
         return False

@@ -105,9 +105,18 @@ async def _client(app: App, key: str, name: str, calls: Sequence[Call]) -> Findi
         seen = await ask(app, call.method, call.path, headers, call.body)
         wrong = _judged(call, seen)
         if wrong is not None:
-            return Finding(f"client {name}", "problem", f"{call.method} {call.path}: {wrong}.", _ADVICE)
+            found = f"{call.method} {call.path}: {wrong}.{_message(seen)}"
+            return Finding(f"client {name}", "problem", found, _ADVICE)
     paths = dict.fromkeys(call.path.partition("?")[0] for call in calls)
     return Finding(f"client {name}", "ok", f"Answered as it needs it: {', '.join(paths)}.")
+
+
+def _message(seen: Seen) -> str:
+    """What the gateway itself said of it."""
+    try:
+        return f" It says: {seen.json()['error']['message']}"
+    except (LookupError, TypeError, ValueError):
+        return ""
 
 
 def _judged(call: Call, seen: Seen) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from lib.canonical.hosted import unavailable
 from lib.canonical.request import CanonicalRequest, Tool
 from lib.errors import InvalidRequest
 from lib.upstreams.codex_names import Names
@@ -68,26 +69,22 @@ def free_text_of(arguments: str) -> str:
 def _offered(request: CanonicalRequest) -> Iterable[tuple[Tool, str]]:
     """Every tool with its place; Codex CLI brings some along with the input, its own ones in a namespace."""
     for index, tool in enumerate(request.tools):
-        yield _checked(tool, f"tools[{index}]")
+        yield _checked(request, tool, f"tools[{index}]")
     for index, item in enumerate(request.input):
         if item["type"] != _CARRIER:
             continue
         for position, tool in enumerate(item.get("tools") or ()):
             place = f"input[{index}].tools[{position}]"
             if tool.get("type") == "namespace" and tool.get("name") == "functions":
-                yield from (_checked(inner, place) for inner in tool.get("tools") or ())
+                yield from (_checked(request, inner, place) for inner in tool.get("tools") or ())
             else:
-                yield _checked(tool, place)
+                yield _checked(request, tool, place)
 
 
-def _checked(tool: Tool, place: str) -> tuple[Tool, str]:
+def _checked(request: CanonicalRequest, tool: Tool, place: str) -> tuple[Tool, str]:
     kind = tool.get("type")
     if kind not in ("function", "custom"):
-        raise InvalidRequest(
-            f"The tool type '{kind}' is not available on this upstream. Remove it, or offer a function tool instead.",
-            param=f"{place}.type",
-            code="unsupported_value",
-        )
+        raise unavailable(request, str(kind), f"{place}.type")
     return tool, place
 
 

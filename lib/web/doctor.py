@@ -39,7 +39,7 @@ class Examiner(Protocol):
 class DoctorApi:
     """The endpoints. doctor: made with each request. app: this deployment, for requests of the self-check to itself.
     max_request_bytes: what it takes. public_url: where clients find the gateway, with or without /v1; None: where the
-    request says that it was sent. behind_platform: whether something other than a socket of ours brings the requests."""
+    request says that it was sent. behind_platform: whether something else than a socket of ours brings the requests."""
 
     def __init__(
         self,

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from lib.dialects.forward import ENDPOINTS, FLAGS, UnreadJson, affinity_of_body, forwards, unread_form, unread_json
+from lib.canonical.hosted import FLAGS
+from lib.dialects.forward import ENDPOINTS, UnreadJson, affinity_of_body, forwards, unread_form, unread_json
 from lib.dialects.forward_form import Form, FormPart, Span
 from lib.errors import InvalidRequest, NotAllowed
 

@@ -258,6 +258,8 @@ def test_a_chats_parameters_reach_the_responses_wire_or_are_named(responses: Com
         metadata={"a": "b"},
         stop=["###"],
         seed=7,
+        logprobs=True,
+        top_logprobs=2,
         frequency_penalty=0.5,
         logit_bias={"50256": -100},
         verbosity="low",
@@ -270,7 +272,8 @@ def test_a_chats_parameters_reach_the_responses_wire_or_are_named(responses: Com
     assert [sent.get(name) for name in taken] == [50, 0.25, 0.5, "u1", {"a": "b"}, "flex", "s"]
     assert sent["text"]["verbosity"] == "low" and sent["prompt_cache_key"] == "k"
     named = reply.headers["x-gateway-ignored"].split(", ")
-    assert set(named) == {"frequency_penalty", "logit_bias", "seed", "stop"}
+    assert set(named) == {"frequency_penalty", "logit_bias", "logprobs", "seed", "stop", "top_logprobs"}
+    assert "top_logprobs" not in sent
 
 
 @pytest.mark.parametrize(

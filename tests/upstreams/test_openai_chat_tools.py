@@ -44,6 +44,13 @@ def test_hosted_tools_are_refused_by_name(kind: str) -> None:
     assert caught.value.param == "tools[1].type" and kind in caught.value.message
 
 
+def test_a_hosted_tool_that_a_flag_brought_is_refused_by_the_flag() -> None:
+    asked = request(tools=[{"type": "web_search"}], asked={"tools": "function_web_search"})
+    with pytest.raises(InvalidRequest, match="function_web_search") as caught:
+        shape_tools(asked)
+    assert caught.value.param == "function_web_search"
+
+
 def test_a_hosted_tool_cannot_be_chosen() -> None:
     with pytest.raises(InvalidRequest) as caught:
         shape_tools(request(tools=[TOOL], tool_choice={"type": "web_search"}))

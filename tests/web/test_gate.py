@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from lib.errors import NotFound, PoolExhausted
-from lib.types import Reply
+from lib.types import Reply, Trace
 from lib.web.asgi import Message, Receive, Scope, Send, send_whole
 from lib.web.gate import Gate
 from lib.web.logs import configure
@@ -31,7 +31,9 @@ from tests.web.scripted import (
 
 EXPOSED = (
     "x-request-id, request-id, retry-after, x-should-retry, x-gateway-ignored, x-gateway-estimated, "
-    "openai-processing-ms, server-timing, x-gateway-upstream, x-gateway-account, x-gateway-attempts, x-gateway-ttfb-ms"
+    "openai-processing-ms, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
+    "x-gateway-ratelimit-scope, server-timing, x-gateway-upstream, x-gateway-account, x-gateway-attempts, "
+    "x-gateway-ttfb-ms"
 )
 
 
@@ -265,6 +267,38 @@ def test_the_log_line_of_a_request(address: tuple[str, int], capfd: pytest.Captu
         "attempts": 1,
         "status": 200,
     }
+
+
+def test_a_model_answer_says_where_it_comes_from_and_no_other_does(address: tuple[str, int]) -> None:
+    reply = ask(address, "POST", "/v1/chat/completions", body=CHAT)
+    told = {name: value for name, value in reply.headers.items() if name.startswith("x-gateway-")}
+    assert told == {
+        "x-gateway-upstream": "scripted",
+        "x-gateway-account": "a1-abcdef",
+        "x-gateway-attempts": "1",
+    }
+    assert re.fullmatch(r"total;dur=\d+", reply.headers["server-timing"])
+    for method, path in (("GET", "/ping"), ("GET", "/nowhere"), ("POST", "/v1/messages/count_tokens")):
+        assert not any(
+            name.startswith(("x-gateway-up", "server-timing")) for name in ask(address, method, path).headers
+        )
+
+
+def test_the_trace_knows_the_row_and_not_only_the_path() -> None:
+    traces: list[Trace] = []
+
+    def note(trace: Trace, *, now: float) -> None:
+        traces.append(trace)
+
+    async def done(scope: Scope, receive: Receive, send: Send) -> None:
+        await send_whole(send, 200, b"", [])
+
+    gate = Gate(Table([Endpoint("/v1/models/{id}", {"GET": done}, "")]), now=time.time, log=note)
+    with serving(gate) as url:
+        address = ("127.0.0.1", int(url.rpartition(":")[2]))
+        ask(address, "GET", "/models/x")
+        ask(address, "GET", "/nowhere")
+    assert [(trace.path, trace.endpoint) for trace in traces] == [("/models/x", "/v1/models/{id}"), ("/nowhere", "")]
 
 
 def test_an_answer_that_the_platform_would_not_carry_is_ours_to_refuse() -> None:
