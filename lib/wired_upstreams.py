@@ -148,10 +148,13 @@ class Upstreams:
         api = OpenAIApi(
             self.clients, base_url=base_url, authorize=authorize_for(base_url), now=self._now, misdirected=wrong
         )
-        usual = "responses" if api.host == "api.openai.com" else "chat"
+        is_openai = api.host == "api.openai.com"
+        usual = "responses" if is_openai else "chat"
         wire: Wire = "responses" if (settings.openai_wire or usual) == "responses" else "chat"
+        # OpenAI itself takes either dialect as it is, with all that only one of them has; of other servers who knows.
+        spoken = ["chat", "responses"] if is_openai and settings.openai_wire is None else [wire]
         accounts = [Account.from_key(key, slot) for slot, key in enumerate(keys, 1)]
-        return self._compatible(OPENAI, api, wire, [wire], accounts, settings.openai_tools)
+        return self._compatible(OPENAI, api, wire, spoken, accounts, settings.openai_tools)
 
     def _signed(self) -> Target:
         from lib.upstreams.signed import SignedApi, Signer

@@ -83,3 +83,17 @@ def test_an_unusable_way_out_lets_nothing_out(wrong: dict[str, str]) -> None:
     with pytest.raises(GatewayError) as caught:
         asyncio.run(relay.models(KEY))
     assert caught.value.status == 503 and next(iter(wrong)).upper() in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("given", "spoken"),
+    [
+        ({}, {"/chat/completions", "/responses"}),
+        ({"openai_wire": "responses"}, {"/responses"}),
+        ({"openai_base_url": "https://other.example/v1"}, {"/chat/completions"}),
+        ({"openai_tools": "prompted"}, set()),
+    ],
+)
+def test_an_upstream_gets_the_dialects_that_it_speaks_as_they_are(given: dict[str, str], spoken: set[str]) -> None:
+    relay = wired(openai_api_key="sk-1", **given)
+    assert {path for path in ("/chat/completions", "/responses") if relay._router.forwards(path, KEY)} == spoken
