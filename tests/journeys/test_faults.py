@@ -21,6 +21,7 @@ MARKS = ("marked-html", "marked-cookie")
 REPLY_HEADERS = {
     *("date", "server", "content-type", "content-length", "transfer-encoding", "x-request-id", "x-should-retry"),
     *("retry-after", "openai-processing-ms", "access-control-allow-origin", "access-control-expose-headers"),
+    *("x-gateway-upstream", "x-gateway-account", "x-gateway-attempts", "x-gateway-ttfb-ms", "server-timing"),
     *("cache-control", "x-accel-buffering", "x-gateway-ignored", "request-id"),
 }
 
