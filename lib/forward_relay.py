@@ -17,6 +17,7 @@ from lib.dialects.forward_tail import usage_in
 from lib.dialects.forward_wires import Wire
 from lib.errors import GatewayError, NotFound, UpstreamError
 from lib.failover import Failover, Report
+from lib.failures import told
 from lib.routing import Router
 from lib.types import Caller, Clock, Forwarded, ForwardedAnswer, Lease, Reply, Route, Trace
 
@@ -175,14 +176,11 @@ class ForwardStream:
 
     async def _fail(self, error: Exception) -> bytes:
         """The end of the stream in the dialect's words; empty if it had ended well before."""
-        told = error
-        if not isinstance(told, GatewayError):
-            self._trace.failure = error
-            told = GatewayError("The gateway met an internal error.", code="internal_error")
-        end = CUT_COMMENT + cut if told.code == CODE and (cut := self._watch.cut()) else self._watch.fail(told)
+        failure = told(error, self._trace)
+        end = CUT_COMMENT + cut if failure.code == CODE and (cut := self._watch.cut()) else self._watch.fail(failure)
         self._ended = True
         self._trace.input_tokens, self._trace.output_tokens = self._watch.usage()
-        self._trace.error = told.code if self._watch.is_broken else self._watch.error_code()
+        self._trace.error = failure.code if self._watch.is_broken else self._watch.error_code()
         await self._attempt.close(error if self._watch.is_broken and isinstance(error, UpstreamError) else None)
         return end
 

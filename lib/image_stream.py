@@ -9,7 +9,7 @@ from contextlib import aclosing, suppress
 from lib.canonical.images import ImagesRequest, ImagesResult, PartialImage, joined
 from lib.deadline import in_time
 from lib.dialects import images_response
-from lib.errors import GatewayError
+from lib.failures import told
 from lib.types import Clock, Trace
 
 Piece = PartialImage | ImagesResult
@@ -135,11 +135,7 @@ class ImageStream:
         return images_response.completed(self._request, piece)
 
     def _failed(self, error: Exception) -> bytes:
-        if not isinstance(error, GatewayError):
-            self._trace.failure = error
-            error = GatewayError("The gateway met an internal error.", code="internal_error")
-        self._trace.error = error.code
-        return images_response.failed(error)
+        return images_response.failed(told(error, self._trace))
 
 
 def note_usage(trace: Trace, result: ImagesResult) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lib.canonical.events import COMPLETED, Event
 from lib.deadline import CUT_COMMENT
-from lib.errors import GatewayError
+from lib.failures import told
 from lib.types import Clock, EventStream, Renderer, Trace
 
 
@@ -92,11 +92,7 @@ class RelayStream:
 
     def _failed(self, error: Exception) -> bytes:
         """The end of the stream in the dialect's words; events that were rendered before it stay."""
-        if not isinstance(error, GatewayError):
-            self._trace.failure = error
-            error = GatewayError("The gateway met an internal error.", code="internal_error")
-        self._trace.error = error.code
-        return self._renderer.fail(error)
+        return self._renderer.fail(told(error, self._trace))
 
     async def _opened(self) -> list[Event]:
         """The first output, which `open` has, or is still waited for."""

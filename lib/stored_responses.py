@@ -26,10 +26,12 @@ _MAX_SHOWN_CHARS = 80
 
 
 class StoredResponses:
-    """The kept responses of all callers. life_s: how long each one is kept."""
+    """The kept responses of all callers. life_s: how long each one is kept. strict: the side of the store that raises
+    while it is down, where the other goes on alone: only then is what is not found not there."""
 
-    def __init__(self, store: Store, *, life_s: float) -> None:
+    def __init__(self, store: Store, *, life_s: float, strict: Store | None = None) -> None:
         self._store = store
+        self._strict = strict or store
         self._life_s = life_s
 
     async def begin(self, dialect: Dialect, body: Mapping[str, Any], caller: Caller) -> StoredTurn | None:
@@ -122,7 +124,9 @@ class StoredResponses:
         if not keys:
             return {}
         try:
-            return dict(await self._store.get(keys))
+            found = dict(await self._store.get(keys))
+            missing = [key for key in keys if key not in found]
+            return found | await self._strict.get(missing) if missing else found
         except StoreError as error:
             raise _unavailable() from error
 

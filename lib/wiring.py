@@ -70,7 +70,8 @@ class Gateway:
             return None
         from lib.stored_responses import StoredResponses
 
-        return StoredResponses(self._upstreams.store, life_s=life_s)
+        store = self._upstreams.store
+        return StoredResponses(store, life_s=life_s, strict=store.strict)
 
     @functools.cached_property
     def images(self) -> ImageRelay:

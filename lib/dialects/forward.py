@@ -175,8 +175,10 @@ _KINDS: Mapping[type, str] = {str: "a string", list: "an array", dict: "an objec
 def _renamed(raw: bytes, model: str | None, sole: bool) -> bytes:
     """The object with another model, which it names once; every other value keeps its bytes."""
     members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-    if sole and "models" in members:
-        raise NotAllowed("This key is for certain models: name one in 'model', and none in 'models'.", param="models")
+    # Servers in Go, and others, take a member by its name in any case.
+    also = next((name for name in members if name != "model" and name.casefold() in ("model", "models")), None)
+    if sole and also is not None:
+        raise NotAllowed(f"This key is for certain models: name one in 'model', and none in '{also}'.", param=also)
     members["model"] = msgspec.Raw(msgspec.json.encode(model))
     return msgspec.json.encode(members)
 

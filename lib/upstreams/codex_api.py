@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lib.errors import UpstreamError, Verdict
+from lib.errors import UpstreamError
 from lib.types import Clock, Lease, Window
 from lib.upstreams import codex_errors
 from lib.upstreams.http import HttpAnswer, HttpClients
+from lib.upstreams.refusals import misconfigured
 
 _AGENT = "chat2api"
 
@@ -50,14 +51,7 @@ class CodexApi:
         """Send a request and wait for the answer's headers, at most `timeout_s`; the answer has any status. `area`: the
         part of the backend that `path` belongs to. Raises UpstreamError."""
         if self._misdirected is not None:
-            raise UpstreamError(
-                f"The gateway is misconfigured: {self._misdirected}.",
-                verdict=Verdict.REQUEST,  # no account can change it
-                status=503,
-                type="server_error",
-                code="misconfigured",
-                should_retry=False,
-            )
+            raise misconfigured(self._misdirected)
         named = {
             **lease.headers,
             "accept": accept,

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-from lib.errors import UpstreamError, Verdict
+from lib.errors import UpstreamError
 from lib.types import Clock, Lease
 from lib.upstreams import openai_errors
 from lib.upstreams.http import HttpAnswer, HttpClients
+from lib.upstreams.refusals import misconfigured
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -82,14 +83,7 @@ class OpenAIApi:
         the base URL. idle_s: how long the body may be silent, if longer than usual. The answer has any status:
         `refusal` says what a bad one means. Raises UpstreamError."""
         if self._misdirected is not None:
-            raise UpstreamError(
-                f"The gateway is misconfigured: {self._misdirected}.",
-                verdict=Verdict.REQUEST,  # no account can change it
-                status=503,
-                type="server_error",
-                code="misconfigured",
-                should_retry=False,
-            )
+            raise misconfigured(self._misdirected)
         headers = {
             **self._authorize(lease, method, self._base_path + path, content),
             "accept": accept,

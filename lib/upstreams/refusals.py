@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from lib.errors import UpstreamError, Verdict
+
 MAX_MESSAGE = 2000
 _CREDENTIAL = re.compile(
     r"(?i:bearer +\S+)|\beyJ[\w-]{8,}(?:\.[\w-]*)*|\b(?:(?:at|sk|rt|gsk|hf|xai)[-._]|AIza)[\w.*-]{16,}"
@@ -52,3 +54,15 @@ def challenge(status: int, headers: Mapping[str, str], text: str, *, is_page: bo
         if marker in lowered:
             return asked
     return "it sent a web page in place of an answer" if is_page or marked else None
+
+
+def misconfigured(reason: str) -> UpstreamError:
+    """For a request that must not leave, because nobody could say where it would go."""
+    return UpstreamError(
+        f"The gateway is misconfigured: {reason}.",
+        verdict=Verdict.REQUEST,  # no account can change it
+        status=503,
+        type="server_error",
+        code="misconfigured",
+        should_retry=False,
+    )
