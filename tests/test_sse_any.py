@@ -50,4 +50,4 @@ def test_no_stream_takes_long(piece: bytes) -> None:
     stream = piece * (1_000_000 // len(piece))
     started = time.perf_counter()
     outcome(stream, list(range(0, len(stream), 4096)), 1 << 16)
-    assert time.perf_counter() - started < 1.5
+    assert time.perf_counter() - started < 15  # a search that went over it again and again would take minutes

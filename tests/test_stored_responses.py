@@ -205,6 +205,17 @@ def test_a_store_that_is_down_is_told_to_who_needs_it() -> None:
         asyncio.run(kept(store).delete("resp_a", MINE))
 
 
+def test_what_a_store_that_goes_on_alone_does_not_know_is_no_more_gone_than_the_store() -> None:
+    alone, shared = FakeStore(), FakeStore()
+    responses = StoredResponses(alone, life_s=60, strict=shared)
+    conversation(alone, "a")
+    shared.down = {"get"}
+    assert asyncio.run(responses.find("resp_a", MINE)).response["id"] == "resp_a"
+    with pytest.raises(GatewayError) as caught:
+        asyncio.run(responses.begin(RESPONSES, {"input": "Hi", "previous_response_id": "resp_b"}, MINE))
+    assert (caught.value.status, caught.value.code) == (503, "store_unavailable")
+
+
 def test_a_conversation_that_is_too_long_is_refused_before_it_is_read() -> None:
     store = FakeStore()
     long = Turn({"id": "resp_z", "output": []}, [], "root", [Link(f"resp_{number}", 1, 1) for number in range(100)])

@@ -77,7 +77,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.package")
-    parser.add_argument("--python", default="3.12", help="Lambda's Python, as in serverless.yml")
+    parser.add_argument("--python", default="3.12", choices=("3.11", "3.12", "3.13"), help="Lambda's Python")
     parser.add_argument("--arch", default="arm64", choices=sorted(PLATFORMS))
     parser.add_argument("--into", default=str(ROOT / "dist"), help="where lambda.zip goes")
     return parser.parse_args()

@@ -12,10 +12,12 @@ import re
 import secrets
 import socket
 import sys
+from urllib.parse import urlsplit
 
 import uvicorn
 
 from lib.settings import Settings
+from lib.upstreams.openai_api import OPENAI_URL
 from lib.wired_upstreams import uses_demo
 
 DEMO_KEY = "sk-local-demo"
@@ -27,6 +29,13 @@ GRACE_S = 10
 def main() -> None:
     """Serves until SIGINT or SIGTERM; running answers get GRACE_S seconds to end. Exits with a sentence when it
     cannot listen."""
+    try:
+        _serve()
+    except KeyboardInterrupt:  # raised anew by uvicorn once everything is closed; Ctrl-C is how this command ends
+        sys.stdout.write("\n")
+
+
+def _serve() -> None:
     listener = _listen(os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "3040")
     settings = Settings()
     key = None if settings.gateway_keys else local_key(settings, listener)
@@ -46,10 +55,7 @@ def main() -> None:
     )
     sys.stdout.write(banner(settings, listener, key))
     sys.stdout.flush()
-    try:
-        uvicorn.Server(config).run(sockets=[listener])
-    except KeyboardInterrupt:  # raised anew by uvicorn once everything is closed; Ctrl-C is how this command ends
-        sys.stdout.write("\n")
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 def local_key(settings: Settings, listener: socket.socket) -> str:
@@ -78,10 +84,16 @@ def banner(settings: Settings, listener: socket.socket, key: str | None) -> str:
 
 def _upstream(settings: Settings) -> str:
     if uses_demo(settings):
-        return "the built-in demo; set CHATGPT_ACCESS_TOKENS to use ChatGPT accounts"
-    accounts = len(settings.accounts)
-    if accounts:
-        return f"{accounts} ChatGPT account{'s' if accounts > 1 else ''}"
+        return "the built-in demo; set CHATGPT_ACCESS_TOKENS or OPENAI_API_KEY for a real one"
+    named = []
+    if accounts := len(settings.accounts):
+        named.append(f"{accounts} ChatGPT account{'s' if accounts > 1 else ''}")
+    if settings.openai_api_key or settings.openai_base_url:
+        named.append(f"an OpenAI-compatible API at {urlsplit(settings.openai_base_url or OPENAI_URL).hostname}")
+    if settings.signed_base_url:
+        named.append(f"a gateway at {urlsplit(settings.signed_base_url).hostname}, by signature")
+    if named:
+        return ", ".join(named)
     if settings.private_prefixes:
         return "no account; callers bring their own access tokens"
     return "none: the environment names accounts, but no usable one"

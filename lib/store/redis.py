@@ -48,7 +48,9 @@ class RedisStore:
             return {}
         with _mapped():
             client = await self._clients.get()
-            values = await client.mget([PREFIX + key for key in keys])
+            values: object = await client.mget([PREFIX + key for key in keys])
+            if not isinstance(values, list) or len(values) != len(keys):
+                raise ValueError("not the answer to what was asked")
         return {key: value for key, value in zip(keys, values, strict=True) if isinstance(value, bytes)}
 
     async def put(self, key: str, value: bytes, *, life_s: float) -> None:
@@ -83,12 +85,13 @@ class RedisStore:
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
 
+        patience_s = 2 * self.limit_s  # the limit itself is kept by who asks, and is to be the first to end
         pool = BlockingConnectionPool.from_url(
             self._url,
             max_connections=_MAX_CONNECTIONS,
-            timeout=self.limit_s,
-            socket_timeout=self.limit_s,
-            socket_connect_timeout=self.limit_s,
+            timeout=patience_s,
+            socket_timeout=patience_s,
+            socket_connect_timeout=patience_s,
             retry=Retry(NoBackoff(), 0),
             # The newer protocol and naming the library take round trips for each connection, and bring nothing here.
             protocol=2,
@@ -116,7 +119,7 @@ def _mapped() -> Iterator[None]:
 
     try:
         yield
-    except (RedisError, OSError, ValueError) as error:
+    except (RedisError, OSError, ValueError, RecursionError) as error:
         raise StoreError(type(error).__name__) from error
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
@@ -24,6 +25,10 @@ T = TypeVar("T")
 
 SHORTEST_LIFE_S = 60.0
 """What is over sooner is not handed over: it helps little, and it may be a lock that nobody holds any more."""
+
+_BUSY_S = 1.0
+"""How recently a store has to have answered for one operation that takes too long to be no sign that it is down: when
+many requests come at once, what takes long is this process."""
 
 _PREPARE_S = 10.0
 _LOG = logging.getLogger("chat2api.store")
@@ -60,6 +65,7 @@ class ResilientStore:
         self._is_prepared = False
         self._down_since: float | None = None
         self._retry_at = 0.0
+        self._answered_at = -math.inf
         self._memory = MemoryStore(now=now)
         """What was written while the store was down and is still to be handed over."""
         self._forgotten: dict[str, bytes | None] = {}
@@ -110,7 +116,7 @@ class ResilientStore:
         await self._remote.aclose()
 
     async def _ask(self, operation: Callable[[Remote], Awaitable[T]]) -> T:
-        """Raises StoreError while the store is down, and when that turns out."""
+        """Raises StoreError while the store is down, when that turns out, and for what took too long."""
         is_trial = self._down_since is not None
         if is_trial:
             if self._now() < self._retry_at:
@@ -123,11 +129,13 @@ class ResilientStore:
             async with asyncio.timeout(self._remote.limit_s):
                 result = await operation(self._remote)
         except TimeoutError as error:
-            self._down("timeout")
+            if self._now() - self._answered_at > _BUSY_S:
+                self._down("timeout")
             raise StoreError("timeout") from error
         except StoreError as error:
             self._down(str(error))
             raise
+        self._answered_at = self._now()
         if is_trial:  # an operation that began before the failure proves nothing
             self._up()
         return result

@@ -113,7 +113,7 @@ def test_every_way_to_start_it_serves_and_ends_at_sigterm(tmp_path: Path, comman
     with RuntimeApi() as api, streaming_runtime(api, cwd=tmp_path, env=env, command=list(map(str, command))) as process:
         assert seen(api.invoke(function_url("GET", "/ping"))).status == 200
         process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 0
+        assert process.wait(20) == 0
         log = (tmp_path / "lambda.log").read_text()
         assert "Traceback" not in log
 
@@ -130,7 +130,7 @@ def test_stream_that_is_cut_by_sigterm_lets_go_of_the_upstream(tmp_path: Path) -
             backend.always(stream("text", stall_after=8))
             api.begin(chat(model="gpt-5.5", stream=True))
             process.send_signal(signal.SIGTERM)
-            assert process.wait(5) == 0
+            assert process.wait(20) == 0
             assert backend.wait_closed()
 
 
@@ -155,7 +155,7 @@ def test_process_ends_when_the_runtime_api_does(tmp_path: Path) -> None:
     with RuntimeApi() as api, streaming_runtime(api, cwd=tmp_path) as process:
         api.invoke(function_url("GET", "/ping"))
         api.end()
-        assert process.wait(5) == 1
+        assert process.wait(20) == 1
         assert (tmp_path / "lambda.log").read_text().endswith("lambda.runtime_api_gone call=next: 500\n")
 
 

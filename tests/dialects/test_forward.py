@@ -57,10 +57,17 @@ def test_where_one_model_alone_is_allowed_the_body_names_one_alone() -> None:
 
     assert unread.model == "cheap"
     assert unread.forwarded("/x", "cheap", sole=True).content == b'{"model":"cheap","input":"Hi"}'
-    raw = b'{"model":"cheap","models":["dear"]}'
+
+
+@pytest.mark.parametrize("name", ["models", "Model", "MODELS"])
+def test_where_one_model_alone_is_allowed_no_other_member_may_name_one(name: str) -> None:
+    """Servers in Go take `Model` for `model`, the last one of them."""
+    raw = b'{"model":"cheap","%b":"dear"}' % name.encode()
+    unread = UnreadJson(msgspec.json.decode(raw), raw)
     with pytest.raises(NotAllowed) as caught:
-        UnreadJson(msgspec.json.decode(raw), raw).forwarded("/x", "cheap", sole=True)
-    assert caught.value.param == "models"
+        unread.forwarded("/x", "cheap", sole=True)
+    assert caught.value.param == name
+    assert unread.forwarded("/x", "cheap").content == raw
 
 
 def test_a_missing_model_is_added_when_the_route_has_one() -> None:

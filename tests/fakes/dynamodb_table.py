@@ -42,6 +42,7 @@ def dynamodb_table(name: str = "state") -> Iterator[Table]:
     try:
         yield table
     finally:
+        table.client.delete_table(TableName=name)  # moto's tables are the process's, whichever server made them
         table.client.close()
         server.stop()
 

@@ -19,7 +19,7 @@ from tests.journeys.compatible import GENERATIONS, KEYS, Compatible, Start, comp
 from tests.journeys.gateway import KEY, Host
 from tests.journeys.secrets_kept import leaked
 
-PLAIN = "operators-own-canary-0123456789-HvYd"
+PLAIN = "plainkey-own-canary-0123456789-HvYd"
 """A key of no known form, as self-hosted servers have them: only where it was sent can it be told from other words."""
 ALL = (*KEYS, PLAIN)
 SIGNING = "signing-canary-secret-0123456789-TbXc"

@@ -121,6 +121,26 @@ def test_a_wrong_password_is_a_store_error(redis: RedisServer) -> None:
     assert failing(f"redis://:wrong@127.0.0.1:{redis.port}") == "AuthenticationError"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [b"*-1\r\n", b":1\r\n", b"+OK\r\n", b"*2\r\n:1\r\n:2\r\n", b"*1\r\n" * 5000, b"HTTP/1.1 400 Bad Request\r\n\r\n"],
+    ids=["nothing", "number", "text", "too many", "nested", "HTTP"],
+)
+def test_a_server_that_answers_something_else_is_a_store_error(said: bytes) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65536):
+            writer.write(said)
+        writer.close()
+
+    async def main() -> None:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            store = RedisStore(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", limit_s=2)
+            with pytest.raises(StoreError):
+                await closing(store, store.get(["a"]))
+
+    asyncio.run(main())
+
+
 def test_a_full_server_is_a_store_error_and_still_reads() -> None:
     async def main(server: RedisServer) -> None:
         store = RedisStore(server.url)

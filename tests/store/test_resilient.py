@@ -156,6 +156,25 @@ def test_a_slow_store_costs_one_time_limit(lines: list[logging.LogRecord]) -> No
     assert told(lines) == [("store.down", "timeout")]
 
 
+def test_a_store_that_has_just_answered_is_not_down_for_one_operation_that_took_too_long(
+    lines: list[logging.LogRecord],
+) -> None:
+    async def main() -> None:
+        bench = Bench()
+        await bench.store.get(["a"])
+        bench.remote.trouble = asyncio.Event().wait  # type: ignore[assignment]
+        await bench.store.put("a", b"1", life_s=100)
+        bench.heal()
+        assert await bench.store.get(["a"]) == await bench.remote.get(["a"]) == {"a": b"1"}
+        assert told(lines) == []
+        bench.remote.trouble = asyncio.Event().wait  # type: ignore[assignment]
+        bench.now += 1.1
+        await bench.store.get(["a"])
+
+    asyncio.run(main())
+    assert told(lines) == [("store.down", "timeout")]
+
+
 def test_one_operation_tries_the_store_again_and_others_do_not_wait_for_it() -> None:
     async def main() -> None:
         bench = Bench()

@@ -136,6 +136,7 @@ def test_running_answer_ends_before_the_server_does(tmp_path: Path) -> None:
 
 def test_interrupt_ends_without_a_traceback(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
+        assert served.chat(served.key).status_code == 200  # it is up
         served.process.send_signal(signal.SIGINT)
         assert served.process.wait(10) == 0
         assert "Traceback" not in served.log.read_text()
