@@ -63,6 +63,9 @@ class Turn(Protocol):
 class History(Protocol):
     """Conversations that the gateway keeps; `lib.stored_responses.StoredResponses`."""
 
+    def concerns(self, dialect: Dialect, body: Mapping[str, Any]) -> bool:
+        """Whether a request continues a kept response, or is to be kept itself."""
+
     async def begin(self, dialect: Dialect, body: Mapping[str, Any], caller: Caller) -> Turn | None:
         """None for a request that has nothing to do with any. Raises GatewayError."""
 
@@ -117,12 +120,17 @@ class Relay:
         GatewayError before anything is sent; that is how an answer ends of which nothing has come when
         `trace.deadline_at` is near."""
         trace.dialect = dialect.name
-        if self._forwarding is not None and not (self._reader is not None and self._reader.would_read(body)):
+        if self._forwarding is not None and not self._has_to_read(dialect, body):
             forwarded = await self._forwarding.try_reply(dialect.name, body, raw, caller, trace, session=session)
             if forwarded is not None:
                 return forwarded
         answer = self._reply(dialect, body, caller, trace, strict=strict, session=session)
         return await in_time(answer, trace, self._now)
+
+    def _has_to_read(self, dialect: Dialect, body: Mapping[str, Any]) -> bool:
+        """Whether the gateway itself has something to do with a request, so that it cannot go unread."""
+        reads = self._reader is not None and self._reader.would_read(body)
+        return reads or (self._history is not None and self._history.concerns(dialect, body))
 
     async def _reply(
         self,

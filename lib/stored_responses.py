@@ -34,13 +34,19 @@ class StoredResponses:
         self._strict = strict or store
         self._life_s = life_s
 
+    def concerns(self, dialect: Dialect, body: Mapping[str, Any]) -> bool:
+        """Whether a request continues a kept response, or is to be kept itself."""
+        return dialect.name == "responses" and (
+            body.get("store") is not False or body.get("previous_response_id") is not None
+        )
+
     async def begin(self, dialect: Dialect, body: Mapping[str, Any], caller: Caller) -> StoredTurn | None:
         """For a request that continues a kept response, or is to be kept itself; None for any other. Raises
         InvalidRequest, NotFound, and GatewayError when the store cannot be read."""
+        if not self.concerns(dialect, body):
+            return None
         previous = body.get("previous_response_id")
         keeps = body.get("store") is not False
-        if dialect.name != "responses" or not (keeps or previous is not None):
-            return None
         from lib.dialects.responses_stored import StoredDialect
 
         links, turns = ((), ()) if previous is None else await self._conversation(previous, caller)

@@ -22,6 +22,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from lib.web.instance import BUNDLE_FILE
+
 ROOT = Path(__file__).parents[1]
 
 # Lambda is the server, and its own Python brings boto3 with all that it needs.
@@ -62,6 +64,7 @@ def main() -> None:
         install(tree, options.python, options.arch)
         copy_sources(tree)
         compile_all(tree, interpreter)
+        (tree / BUNDLE_FILE).write_text(f"{digest_of(tree)}\n")
         target.mkdir(parents=True, exist_ok=True)
         archive = target / "lambda.zip"
         files = write_zip(tree, archive)
@@ -134,6 +137,15 @@ def compile_all(tree: Path, interpreter: str) -> None:
     for path in list(_files(tree)):
         if path.suffix == ".py" and path.relative_to(tree).parts[0] not in _OWN:
             path.unlink()
+
+
+def digest_of(tree: Path) -> str:
+    """SHA-256 over names and contents, in their order: what the status page shows of a bundle."""
+    digest = hashlib.sha256()
+    for path in sorted(_files(tree)):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(tree).as_posix()}\n{len(content)}\n".encode() + content)
+    return digest.hexdigest()
 
 
 def write_zip(tree: Path, archive: Path) -> int:

@@ -58,7 +58,7 @@ def _references(raw: Any, is_list: bool) -> list[str]:
     value, _ = _placed(raw, "")
     parts = value if is_list and isinstance(value, list | tuple) else [value]
     texts = (text for part in parts if isinstance(part, str) for text in _texts(part, is_list))
-    return [text for text in texts if text.startswith(_SCHEMES)]
+    return [text for text in texts if text.lower().startswith(_SCHEMES)]
 
 
 def _texts(part: str, is_list: bool) -> Iterator[str]:

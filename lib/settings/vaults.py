@@ -67,6 +67,7 @@ def fetch(refs: Collection[str], *, limit_s: float = LIMIT_S) -> dict[str, str |
 def _parsed(ref: str) -> tuple[_Source, str]:
     """The source, and the member of its JSON object; empty for the whole."""
     service, _, rest = ref.partition(":")
+    service = service.lower()
     name, _, key = rest.partition("#") if service == "secretsmanager" else (rest, "", "")
     return _Source(service, name), key
 

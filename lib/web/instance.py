@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from typing import Any
+
+BUNDLE_FILE = "bundle.txt"
+"""Beside `api` and `lib` in a bundle: the digest of all its other files."""
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """The clock that the kernel notes the start of processes by; other systems than Linux have none such."""
@@ -22,14 +26,14 @@ class Instance:
         self._requests[status] = self._requests.get(status, 0) + 1
 
     def described(self, environ: Mapping[str, str]) -> dict[str, Any]:
-        """`{"platform", "region", "revision", "python", "machine", "cold_start_ms", "uptime_s", "memory_bytes",
-        "requests"}`. Nothing of the environment but what the platforms say about themselves."""
-        import os
+        """`{"platform", "region", "revision", "bundle", "python", "machine", "cold_start_ms", "uptime_s",
+        "memory_bytes", "requests"}`. Nothing of the environment but what the platforms say about themselves."""
         import sys
 
         born_at = _born_at()
         return {
             **_place(environ),
+            "bundle": _bundle(),
             "python": sys.version.split()[0],
             "machine": os.uname().machine,
             "cold_start_ms": None if born_at is None else round((self._ready_at - born_at) * 1000),
@@ -50,10 +54,13 @@ def _place(environ: Mapping[str, str]) -> dict[str, Any]:
     return {"platform": "server", "region": None, "revision": None}
 
 
+def _bundle() -> str | None:
+    """The beginning of the digest that `make package` wrote into the bundle; None for anything but such a bundle."""
+    return (_read(os.path.join(os.path.dirname(__file__), "..", "..", BUNDLE_FILE)) or "").strip()[:12] or None
+
+
 def _born_at() -> float | None:
     """When the process was started, on the clock above; None where the kernel does not say."""
-    import os
-
     stat = _read("/proc/self/stat")
     if stat is None or not hasattr(time, "CLOCK_BOOTTIME"):
         return None
@@ -62,8 +69,6 @@ def _born_at() -> float | None:
 
 
 def _resident_bytes() -> int | None:
-    import os
-
     statm = _read("/proc/self/statm")
     return None if statm is None else int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 

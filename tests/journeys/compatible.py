@@ -110,6 +110,6 @@ def compatible(
 def _check(gateway: Compatible, host: Host, before: set[asyncio.Task[Any]]) -> None:
     assert gateway.backend.wait_closed(), "a request to the upstream goes on"
     assert wait_until(lambda: host.tasks() <= before), f"tasks left: {host.tasks() - before}"
-    assert wait_until(lambda: set(host.generators()) <= {"_LoopTransports._live"}), host.generators()
+    assert wait_until(lambda: set(host.generators()) <= {"_LoopTransports._live", "PerLoop._live"}), host.generators()
     assert "level=error" not in gateway.log, gateway.log
     assert not leaked(gateway.log, gateway.secrets)

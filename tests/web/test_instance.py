@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from lib.web import instance
 from lib.web.instance import Instance
 
 
 def test_requests_are_counted_by_status() -> None:
-    instance = Instance()
+    counting = Instance()
     for status in (200, 429, 200, 0):
-        instance.count(status)
-    assert instance.described({})["requests"] == {"0": 1, "200": 2, "429": 1}
+        counting.count(status)
+    assert counting.described({})["requests"] == {"0": 1, "200": 2, "429": 1}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says when a process was started")
@@ -34,3 +38,15 @@ def test_the_platform_is_what_its_variables_say() -> None:
         "fra1",
         "0123456789ab",
     )
+
+
+def test_a_bundle_says_which_one_it_is(tmp_path: Path) -> None:
+    assert Instance().described({})["bundle"] is None
+    for folder in ("lib", "lib/web"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "__init__.py").touch()
+    shutil.copy(instance.__file__, tmp_path / "lib/web/instance.py")
+    (tmp_path / "bundle.txt").write_text("0123456789abcdef" * 4 + "\n")
+    code = "from lib.web.instance import Instance; print(Instance().described({})['bundle'])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "0123456789ab\n"

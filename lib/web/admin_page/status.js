@@ -81,7 +81,7 @@ function tiles(instance) {
     tile("uptime", duration(instance.uptime_s), t("uptime_is")),
     tile("memory", memory === null ? null : `${number(memory / 1048576)} MB`, `Python ${instance.python} · ${instance.machine}`),
     tile("platform", t(`platform_${instance.platform}`),
-      [instance.region, instance.revision].filter(Boolean).join(" · ") || t("platform_is")),
+      [instance.region, instance.revision, instance.bundle].filter(Boolean).join(" · ") || t("platform_is")),
   ].filter(Boolean);
 }
 
