@@ -100,6 +100,9 @@ class PlainHistory:
     def __init__(self) -> None:
         self.seen: list[str] = []
 
+    def concerns(self, dialect: Dialect, body: Mapping[str, Any]) -> bool:
+        return True
+
     async def begin(self, dialect: Dialect, body: Mapping[str, Any], caller: Caller) -> PlainTurn | None:
         self.seen.append(f"begun for {caller.key}")
         return PlainTurn(self.seen)
