@@ -40,7 +40,7 @@ def __getattr__(name: str) -> Any:
 
 def main() -> None:
     """Serves until the sandbox ends. Exits with 1 if the application cannot be imported or the Runtime API is gone."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, _end)
     runtime = RuntimeClient(os.environ["AWS_LAMBDA_RUNTIME_API"])
     with asyncio.Runner() as runner:  # one loop for all invocations; at the end it cancels what is left
         try:
@@ -55,6 +55,14 @@ def main() -> None:
             sys.exit(f"lambda.runtime_api_gone call={error}")
         finally:
             runtime.close()
+
+
+def _end(*_: object) -> None:
+    """The sandbox is going. An exception could be raised where somebody swallows it, and then this process would be
+    killed while it waits; so it ends at once, and the kernel closes its connections."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def serve(runtime: RuntimeClient, adapter: Adapter, mode: ResponseMode) -> None:
