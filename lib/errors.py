@@ -161,3 +161,12 @@ class UpstreamError(GatewayError):
     def __init__(self, message: str, *, verdict: Verdict, **fields: Any) -> None:
         super().__init__(message, **{"should_retry": verdict in _WORTH_A_RETRY, **fields})
         self.verdict = verdict
+
+
+def ended_early(has_begun: bool) -> UpstreamError:
+    """For a stream that ended before its answer was whole, or before there was any of it."""
+    if has_begun:
+        message, code = "The upstream's stream ended before the answer was complete.", "upstream_truncated"
+    else:
+        message, code = "The upstream sent an empty answer.", "upstream_empty_response"
+    return UpstreamError(message, verdict=Verdict.SERVICE, code=code, should_retry=True)

@@ -14,6 +14,7 @@ from lib.errors import (
     PoolExhausted,
     UpstreamError,
     Verdict,
+    ended_early,
     refused_tokens,
 )
 
@@ -53,3 +54,9 @@ def test_the_verdict_says_whether_another_try_makes_sense(verdict: Verdict) -> N
 def test_refused_tokens_are_named_by_slot_alone() -> None:
     error = refused_tokens(["a1-3f9c2b", "a3-aaaaaa"], "token_expired")
     assert "(a1, a3)" in error.message and "3f9c2b" not in error.message and error.code == "token_expired"
+
+
+def test_a_stream_that_ended_early_was_empty_or_cut() -> None:
+    empty, cut = ended_early(has_begun=False), ended_early(has_begun=True)
+    assert (empty.code, cut.code) == ("upstream_empty_response", "upstream_truncated")
+    assert empty.verdict is cut.verdict is Verdict.SERVICE and empty.should_retry and cut.should_retry

@@ -11,7 +11,7 @@ import msgspec
 
 from lib.dialects.forward_tail import DONE, UNREADABLE, frames_in, usage_in
 from lib.dialects.forward_wires import Wire
-from lib.errors import GatewayError, UpstreamError, Verdict
+from lib.errors import GatewayError, UpstreamError, Verdict, ended_early
 
 _TAIL = 16 * 1024
 """Bytes of the stream's end that are kept: the terminal event's usage stands in them, and the last sequence number."""
@@ -66,7 +66,7 @@ class StreamWatch:
             return last
         closing = self._wire.closing(self._first, self._tail())
         if closing is None:
-            raise _ended_early(bool(self._first))
+            raise ended_early(bool(self._first))
         self.ended = True
         return last + closing
 
@@ -148,11 +148,3 @@ class StreamWatch:
         except UNREADABLE:
             return b""
         return self.feed(rest) if rest.strip() else b""
-
-
-def _ended_early(has_begun: bool) -> UpstreamError:
-    if has_begun:
-        message, code = "The upstream's stream ended before the answer was complete.", "upstream_truncated"
-    else:
-        message, code = "The upstream sent an empty answer.", "upstream_empty_response"
-    return UpstreamError(message, verdict=Verdict.SERVICE, code=code, should_retry=True)

@@ -14,7 +14,7 @@ import msgspec
 
 from lib.canonical.events import Event
 from lib.canonical.request import CanonicalRequest
-from lib.errors import UpstreamError, Verdict
+from lib.errors import UpstreamError, Verdict, ended_early
 from lib.sse import Decoder, FrameTooLarge
 from lib.types import Answer, Lease, Model, Window
 from lib.upstreams import codex_limits
@@ -95,7 +95,7 @@ class CodexAnswer:
             if chunk is not None:
                 return events.take(self._decoder.feed(chunk))
             if self._is_flushed:
-                raise _ended_early(events.seen_any)
+                raise ended_early(events.seen_any)
             self._is_flushed = True
             return events.take_last(self._decoder.flush())
         except FrameTooLarge as error:
@@ -122,14 +122,6 @@ class CodexAnswer:
             await self._http.release()
         else:
             await self._http.aclose()
-
-
-def _ended_early(seen_any: bool) -> UpstreamError:
-    if seen_any:
-        message, code = "The upstream's stream ended before the answer was complete.", "upstream_truncated"
-    else:
-        message, code = "The upstream sent an empty answer.", "upstream_empty_response"
-    return UpstreamError(message, verdict=Verdict.SERVICE, code=code, should_retry=True)
 
 
 def _catalogue(body: bytes) -> list[Model]:

@@ -14,7 +14,7 @@ import msgspec
 
 from lib.canonical.events import Event
 from lib.canonical.request import CanonicalRequest
-from lib.errors import UpstreamError, Verdict
+from lib.errors import UpstreamError, Verdict, ended_early
 from lib.sse import Decoder, Frame, FrameTooLarge
 from lib.types import Clock, Lease, Model, Window
 from lib.upstreams import openai_chat_request, openai_errors, openai_responses
@@ -169,7 +169,7 @@ class OpenAIAnswer:
                 raise await self._api.refusal(self._http, chunk)
             self._is_begun = True
             return self._events.take(self._decoder.feed(chunk))
-        raise _ended_early(seen_any=False)
+        raise ended_early(has_begun=False)
 
     async def _whole(self, head: bytes) -> list[Event]:
         body = bytearray(head)
@@ -189,15 +189,7 @@ class OpenAIAnswer:
             return self._events.take_last(self._decoder.flush())
         if self._events.may_end:
             return self._events.end()
-        raise _ended_early(self._events.seen_any)
-
-
-def _ended_early(seen_any: bool) -> UpstreamError:
-    if seen_any:
-        message, code = "The upstream's stream ended before the answer was complete.", "upstream_truncated"
-    else:
-        message, code = "The upstream sent an empty answer.", "upstream_empty_response"
-    return UpstreamError(message, verdict=Verdict.SERVICE, code=code, should_retry=True)
+        raise ended_early(self._events.seen_any)
 
 
 def _catalogue(body: bytes) -> list[Model]:

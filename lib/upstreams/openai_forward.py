@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from lib.canonical.events import PREAMBLE
-from lib.errors import UpstreamError, Verdict
+from lib.errors import UpstreamError, Verdict, ended_early
 from lib.sse import Decoder, Frame, FrameTooLarge
 from lib.types import Clock, Forwarded, Lease
 from lib.upstreams import openai_errors
@@ -91,7 +91,7 @@ class OpenAIForwarder:
         chunks = http.chunks()
         first = await anext(chunks, b"")
         if not first:
-            raise _empty()
+            raise ended_early(has_begun=False)
         if _ERROR.match(first):
             raise await self._api.refusal(http, first)
         return ForwardedBody(http, _headers(http.headers), chunks, first)
@@ -101,7 +101,7 @@ class OpenAIForwarder:
         for. Sound is no exception but goes its own way: not every model of speech can stream."""
         beginning = body[:_BEGINNING].lstrip()
         if not beginning and not body.strip():
-            raise _empty()
+            raise ended_early(has_begun=False)
         if beginning[:1] == b"<":
             raise openai_errors.from_http(http.status, http.headers, body, self._now())
         is_other = request.stream and not request.path.startswith(_AUDIO)
@@ -153,13 +153,8 @@ class OpenAIForwarder:
         except FrameTooLarge:
             return head
         if not any(line.startswith(b"data") for line in head.splitlines()):
-            raise _empty()
-        raise UpstreamError(
-            "The upstream's stream ended before the answer was complete.",
-            verdict=Verdict.SERVICE,
-            code="upstream_truncated",
-            should_retry=True,
-        )
+            raise ended_early(has_begun=False)
+        raise ended_early(has_begun=True)
 
     def _is_output(self, frame: Frame, http: HttpAnswer) -> bool:
         """False for a preamble. Raises UpstreamError for a failure."""
@@ -257,9 +252,3 @@ def _headers(headers: Mapping[str, str]) -> dict[str, str]:
     if "content-encoding" not in headers and _LENGTH.fullmatch(length):
         found["content-length"] = length
     return found
-
-
-def _empty() -> UpstreamError:
-    return UpstreamError(
-        "The upstream sent an empty answer.", verdict=Verdict.SERVICE, code="upstream_empty_response", should_retry=True
-    )
