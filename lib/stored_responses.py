@@ -2,11 +2,13 @@
 
 Keys hold a digest of the caller's whole credential: another caller's key leads nowhere, also with the right id. A
 response is kept before the last bytes of its answer leave, because a sandbox may freeze right after them. One that
-cannot be kept (too large, store down) is answered all the same; the log says so, and so does `store` in a whole answer.
+cannot be kept (too large, store down) is answered all the same; the log says so, and so does `store` in the answer, as
+far as that has not left.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import re
@@ -27,7 +29,7 @@ _MAX_SHOWN_CHARS = 80
 
 class StoredResponses:
     """The kept responses of all callers. life_s: how long each one is kept. strict: the side of the store that raises
-    while it is down, where the other goes on alone: only then is what is not found not there."""
+    while it is down, where the other goes on alone: what it took is kept, and what it does not find is not there."""
 
     def __init__(self, store: Store, *, life_s: float, strict: Store | None = None) -> None:
         self._store = store
@@ -82,13 +84,20 @@ class StoredResponses:
         if packed is None or key is None:
             return "too_large"
         _, pieces = packed
+        named = list(zip(_keys(key, len(pieces)), pieces, strict=True))
         try:
-            # The first piece last: once it is there, all are.
-            for name, piece in reversed(list(zip(_keys(key, len(pieces)), pieces, strict=True))):
-                await self._store.put(name, piece, life_s=self._life_s)
+            await self._put(self._strict, named)
         except StoreError:
+            # Who asks this instance again is served all the same, and others once the store is back. Nobody is promised
+            # either: the next request may meet another instance, and this one may end.
+            with contextlib.suppress(StoreError):
+                await self._put(self._store, named)
             return "store_failed"
         return None
+
+    async def _put(self, store: Store, named: Sequence[tuple[str, bytes]]) -> None:
+        for name, piece in reversed(named):  # the first piece last: once it is there, all are
+            await store.put(name, piece, life_s=self._life_s)
 
     async def _conversation(self, previous: Any, caller: Caller) -> tuple[Sequence[Link], Sequence[Turn]]:
         from lib.dialects.fields import string

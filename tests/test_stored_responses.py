@@ -216,6 +216,27 @@ def test_what_a_store_that_goes_on_alone_does_not_know_is_no_more_gone_than_the_
     assert (caught.value.status, caught.value.code) == (503, "store_unavailable")
 
 
+def test_what_this_process_alone_has_kept_is_not_called_kept_and_can_be_continued_here() -> None:
+    alone, shared = FakeStore(), FakeStore()
+    responses = StoredResponses(alone, life_s=60, strict=shared)
+
+    async def main() -> dict[str, Any]:
+        turn = await responses.begin(RESPONSES, {"input": "Hi"}, MINE)
+        assert turn is not None
+        request = turn.dialect.parse({"input": "Hi"})
+        body = turn.dialect.renderer(request, response_id="a", now=0.0).body({"status": "completed", "output": []})
+        await turn.keep()
+        return body
+
+    shared.down = {"put"}
+    assert asyncio.run(main())["store"] is False
+    assert (len(alone.values), len(shared.values)) == (1, 0)
+    assert asyncio.run(responses.find("resp_a", MINE)).response["id"] == "resp_a"
+    shared.down = set()
+    assert asyncio.run(main())["store"] is True
+    assert len(shared.values) == 1
+
+
 def test_a_conversation_that_is_too_long_is_refused_before_it_is_read() -> None:
     store = FakeStore()
     long = Turn({"id": "resp_z", "output": []}, [], "root", [Link(f"resp_{number}", 1, 1) for number in range(100)])

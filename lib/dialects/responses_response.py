@@ -71,7 +71,8 @@ _OBFUSCATION = re.compile(rb',"obfuscation":"[^"\\]*"')
 
 
 class ResponsesRenderer:
-    """One answer. Exactly one terminal event leaves, and nothing after it. kept: the gateway keeps the answer."""
+    """One answer. Exactly one terminal event leaves, and nothing after it. kept: the gateway keeps the answer; the
+    event that ends it well leaves with `finish`, so that `answer` can say until then that it could not be kept."""
 
     keep_alive = sse.KEEP_ALIVE
 
@@ -84,8 +85,11 @@ class ResponsesRenderer:
         self._number = 0
         self._gap = 0
         """How far the upstream's numbers are ahead: it counts events that are kept back, too."""
+        self._kept = kept
         self._begun = False
         self._ended = False
+        self._last: tuple[str, dict[str, Any]] | None = None
+        """The terminal event, when it is held back."""
         self._known: dict[str, Any] = {}
         """The upstream's Response so far."""
         self._ids = ItemIds(self._object.item_id)
@@ -125,14 +129,17 @@ class ResponsesRenderer:
         return begin + self._forward(kind, data)
 
     def finish(self) -> bytes:
-        """Nothing: the terminal event is the end."""
-        return b""
+        """The terminal event, if it was held back: it is the end."""
+        if self._last is None:
+            return b""
+        (kind, fields), self._last = self._last, None
+        return self._send(kind, fields)
 
     def fail(self, error: GatewayError) -> bytes:
         """`error`, with its details nested (the SDKs raise on those) and flat (the schema's form), and then
-        `response.failed`. Nothing when the answer has ended already."""
+        `response.failed`. When the answer has ended already, nothing but what was held back of it."""
         if self._ended:
-            return b""
+            return self.finish()
         begin = b"" if self._begun else self._begin({})
         details = error.envelope()["error"]
         flat = {name: details[name] for name in ("code", "message", "param")}
@@ -168,6 +175,9 @@ class ResponsesRenderer:
         whole = self._object.complete(known, _STATUS[kind])
         if kind in COMPLETED:
             self.answer = whole
+            if self._kept:
+                self._last = kind, {**fields, "type": kind, "response": whole}
+                return begin
         return begin + self._send(kind, {**fields, "type": kind, "response": whole})
 
     def _begin(self, response: Mapping[str, Any], *, preamble: bool = False) -> bytes:

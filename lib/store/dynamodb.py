@@ -42,13 +42,15 @@ _UNMET = "ConditionalCheckFailedException"
 
 
 class DynamoDBStore:
-    """`lib.store.resilient.Remote` over one table. limit_s: how long one operation may take."""
+    """`lib.store.resilient.Remote` over one table. limit_s: how long one operation may take on a kept connection; three
+    times as long when there is none yet."""
 
     name = "dynamodb"
     durable = True
 
     def __init__(self, table: str, *, region: str | None = None, limit_s: float = 0.5, now: Clock = time.time) -> None:
         self.limit_s = limit_s
+        self.cold_limit_s = 3 * limit_s
         self._table = table
         self._region = region
         self._now = now
@@ -139,8 +141,9 @@ class DynamoDBStore:
         from botocore.config import Config
 
         config = Config(
-            connect_timeout=self.limit_s * 0.8,
-            read_timeout=self.limit_s,
+            # The limits are kept by who asks. These end what nobody waits for any more, and so free its thread.
+            connect_timeout=self.cold_limit_s,
+            read_timeout=self.cold_limit_s,
             retries={"total_max_attempts": 1},
             max_pool_connections=_THREADS,
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib.errors import StoreError
 from lib.keeping import MAX_STORED_BYTES
-from lib.store.loops import PerLoop
+from lib.loops import PerLoop
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -26,7 +26,8 @@ _DELETE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[
 
 
 class RedisStore:
-    """`lib.store.resilient.Remote` over `redis://` or `rediss://` addresses. limit_s: how long one operation may take.
+    """`lib.store.resilient.Remote` over `redis://` or `rediss://` addresses. limit_s: how long one operation may take
+    on a kept connection; five times as long when there is none yet, which takes about as many round trips.
 
     The client is imported with the first operation. There is no second try of anything: a swap that was done and not
     acknowledged would be refused the second time.
@@ -37,6 +38,7 @@ class RedisStore:
 
     def __init__(self, url: str, *, limit_s: float = 0.25) -> None:
         self.limit_s = limit_s
+        self.cold_limit_s = 5 * limit_s
         self._url = url
         self._clients: PerLoop[Redis] = PerLoop(self._made, _closed)
 
@@ -85,7 +87,7 @@ class RedisStore:
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
 
-        patience_s = 2 * self.limit_s  # the limit itself is kept by who asks, and is to be the first to end
+        patience_s = 2 * self.cold_limit_s  # the limit itself is kept by who asks, and is to be the first to end
         pool = BlockingConnectionPool.from_url(
             self._url,
             max_connections=_MAX_CONNECTIONS,

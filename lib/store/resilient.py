@@ -1,10 +1,12 @@
 """A store that never fails its users: while the shared one is down, slow or full, it is a memory of its own.
 
-After a failure the shared store is left alone for a while; then one operation tries it again, and what was written in
-the meantime is handed over first. One log line for each change: `store.down` and `store.up`.
+After a failure, or two operations in a row that took too long, the shared store is left alone for a second; then one
+operation tries it again, and what was written in the meantime is handed over first. After each try that fails the pause
+is twice as long, up to a limit. One log line for each change: `store.down` and `store.up`.
 
-While it is down, each instance is alone: a swap is decided by what this one knows. What must not be decided alone uses
-the `strict` side, which fails instead.
+While it is down, each instance is alone: a swap is decided by what this one knows, and what is handed over replaces
+what others wrote. What must not be decided alone, or is written by several instances, uses the `strict` side, which
+fails instead.
 """
 
 from __future__ import annotations
@@ -26,6 +28,10 @@ T = TypeVar("T")
 SHORTEST_LIFE_S = 60.0
 """What is over sooner is not handed over: it helps little, and it may be a lock that nobody holds any more."""
 
+FIRST_PAUSE_S = 1.0
+COLD_S = 10.0
+"""After such a time without an answer the next one may need a new connection, in a process that has just been woken."""
+
 _BUSY_S = 1.0
 """How recently a store has to have answered for one operation that takes too long to be no sign that it is down: when
 many requests come at once, what takes long is this process."""
@@ -45,13 +51,15 @@ class Remote(Store, Protocol):
     """For the log."""
     limit_s: float
     """How long one operation may take."""
+    cold_limit_s: float
+    """How long it may take when it may have to connect first, with all that is done once for that."""
 
     async def prepare(self) -> None:
         """What takes longer than an operation and is needed once: imports, above all. Raises StoreError."""
 
 
 class ResilientStore:
-    """`lib.types.Store` that raises nothing. pause_s: how long a store that failed is left alone.
+    """`lib.types.Store` that raises nothing. pause_s: how long a store that goes on failing is left alone at most.
 
     A value beyond MAX_STORED_BYTES is not kept: the log says so, and a swap says that it did not happen.
     """
@@ -60,12 +68,15 @@ class ResilientStore:
         self.durable = remote.durable
         """What the shared store promises, up or down."""
         self._remote = remote
-        self._pause_s = pause_s
+        self._longest_pause_s = pause_s
+        self._pause_s = 0.0
         self._now = now
         self._is_prepared = False
         self._down_since: float | None = None
         self._retry_at = 0.0
         self._answered_at = -math.inf
+        self._is_in_doubt = False
+        """Whether an operation took too long since the last answer."""
         self._memory = MemoryStore(now=now)
         """What was written while the store was down and is still to be handed over."""
         self._forgotten: dict[str, bytes | None] = {}
@@ -121,21 +132,24 @@ class ResilientStore:
         if is_trial:
             if self._now() < self._retry_at:
                 raise StoreError("down")
+            self._pause_s = min(2 * self._pause_s, self._longest_pause_s)
             self._retry_at = self._now() + self._pause_s  # others do not wait for the outcome
+        # A store that hangs from the start costs one long wait, and then short ones.
+        is_cold = not is_trial and self._now() - self._answered_at > COLD_S
         try:
             await self._prepare()
-            async with asyncio.timeout(self._remote.limit_s):
+            limit_s = self._remote.cold_limit_s if is_cold else self._remote.limit_s
+            async with asyncio.timeout(limit_s):
                 await self._hand_over()
-            async with asyncio.timeout(self._remote.limit_s):
+            async with asyncio.timeout(limit_s):
                 result = await operation(self._remote)
         except TimeoutError as error:
-            if self._now() - self._answered_at > _BUSY_S:
-                self._down("timeout")
+            self._doubt(is_cold)
             raise StoreError("timeout") from error
         except StoreError as error:
             self._down(str(error))
             raise
-        self._answered_at = self._now()
+        self._answered_at, self._is_in_doubt = self._now(), False
         if is_trial:  # an operation that began before the failure proves nothing
             self._up()
         return result
@@ -168,11 +182,19 @@ class ResilientStore:
                     await self._memory.swap(key, None, value, life_s=life_s)
                 raise
 
+    def _doubt(self, is_cold: bool) -> None:
+        """An operation took too long. One alone may be a slow one, unless it has had the time of several."""
+        if self._now() - self._answered_at > _BUSY_S:
+            if is_cold or self._is_in_doubt:
+                self._down("timeout")
+            self._is_in_doubt = True
+
     def _down(self, reason: str) -> None:
-        self._retry_at = self._now() + self._pause_s
         if self._down_since is None:
             self._down_since = self._now()
+            self._pause_s = min(FIRST_PAUSE_S, self._longest_pause_s)
             _LOG.warning("store.down", extra={"fields": {"store": self._remote.name, "reason": reason}})
+        self._retry_at = self._now() + self._pause_s
 
     def _up(self) -> None:
         if self._down_since is not None:

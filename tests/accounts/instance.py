@@ -54,7 +54,7 @@ async def main(backend: str, state_url: str, tokens: list[str]) -> None:
     api = CodexApi(clients, base_url=backend, client_version="0.160.0", now=time.time)
     upstream, failover = CodexUpstream(api, max_event_bytes=2**20), Failover(Budget(), now=time.time)
     alone, shared = (AccountPool(accounts, upstream="codex", now=time.time) for _ in range(2))
-    pools = {"alone": Timed(alone), "shared": Timed(SharedPool(shared, store, scope="codex", now=time.time))}
+    pools = {"alone": Timed(alone), "shared": Timed(SharedPool(shared, store.strict, scope="codex", now=time.time))}
     try:
         while words := (await asyncio.to_thread(sys.stdin.readline)).split():
             credentials, good = pools[words[0]], 0

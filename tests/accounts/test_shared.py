@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 
 from lib.accounts.account import Account
 from lib.accounts.pool import AccountPool
-from lib.accounts.shared import SharedPool
-from lib.errors import Verdict
+from lib.accounts.shared import CONFIRMED_S, SharedPool
+from lib.errors import StoreError, Verdict
+from lib.keeping import Store
 from lib.settings import AccountConfig
 from lib.store.memory import MemoryStore
 from lib.types import Window
@@ -36,6 +37,42 @@ class Counting(MemoryStore):
 
     def values(self) -> str:
         return repr(self._values)
+
+
+class Way:
+    """One instance's way to the store. broken: the operations that fail; calls: all there were."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.durable = True
+        self.broken: set[str] = set()
+        self.calls: list[str] = []
+
+    async def get(self, keys: Sequence[str]) -> dict[str, bytes]:
+        self._call("get")
+        return await self.store.get(keys)
+
+    async def put(self, key: str, value: bytes, *, life_s: float) -> None:
+        self._call("put")
+        await self.store.put(key, value, life_s=life_s)
+
+    async def swap(self, key: str, old: bytes | None, new: bytes, *, life_s: float) -> bool:
+        self._call("swap")
+        return await self.store.swap(key, old, new, life_s=life_s)
+
+    async def delete(self, key: str, *, old: bytes | None = None) -> None:
+        raise AssertionError
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+    def _call(self, operation: str) -> None:
+        self.calls.append(operation)
+        if operation in self.broken:
+            raise StoreError("down")
+
+
+OUTAGE = {"get", "put", "swap"}
 
 
 class Instances:
@@ -114,11 +151,40 @@ def test_usage_that_one_instance_saw_steers_all() -> None:
     assert lease(some.shared[1]).account != first.account
 
 
+def test_usage_that_one_instance_read_steers_all_and_proves_nothing_else() -> None:
+    some = Instances()
+    first = lease(some.shared[0])
+    asyncio.run(some.shared[0].see(first.account, [Window("codex", 96, 300, NOW + 60)], NOW))
+    assert lease(some.shared[1]).account != first.account
+    report(some.shared[0], first, Verdict.LIMIT, after_s=60)
+    some.tick()
+    asyncio.run(some.shared[0].see(first.account, [Window("codex", 5, 300, NOW + 60)], some.clock.now))
+    assert lease(some.shared[0]).account != first.account
+    asyncio.run(some.shared[0].see("a9-gone", [Window("codex", 5, 300, NOW + 60)], some.clock.now))
+
+
+def test_windows_that_have_not_moved_are_told_now_and_then() -> None:
+    some = Instances()
+    one, other = some.shared
+    windows = [Window("codex", 50, 300, NOW + 10_000)]
+    first = lease(one)
+    report(one, first, windows=windows)
+    some.clock.now += CONFIRMED_S - 1
+    report(one, lease(one), windows=windows)
+    assert some.store.writes == 1
+    some.clock.now += 1
+    report(one, lease(one), windows=windows)
+    assert some.store.writes == 2
+    lease(other)
+    unseen = [account.name for account in some.pools[1].unseen(some.clock.now)]
+    assert len(unseen) == 2 and first.account not in unseen
+
+
 def test_a_single_account_is_not_asked_about() -> None:
     some = Instances(members=accounts(1))
     report(some.shared[0], lease(some.shared[0]), Verdict.LIMIT, after_s=60)
     lease(some.shared[1])
-    assert some.store.reads == 1  # the one before the write
+    assert some.store.reads == 0
 
 
 def test_one_lease_is_one_read_and_what_did_not_change_is_not_read_twice() -> None:
@@ -233,6 +299,57 @@ def test_a_clock_that_is_ahead_does_not_keep_the_last_word() -> None:
     answered(some, first.account)  # its word is taken for one of this moment
     answered(some, first.account)
     assert lease(some.shared[1]).account == first.account
+
+
+def test_what_was_learned_during_an_outage_does_not_replace_what_others_learned_later() -> None:
+    some = Instances()
+    way = Way(some.store)
+    cut_off = SharedPool(
+        AccountPool(some.members, upstream="codex", now=some.clock), way, scope="codex", now=some.clock
+    )
+    first = lease(cut_off)
+    report(some.shared[0], first, Verdict.FORBIDDEN)
+    way.broken = OUTAGE
+    report(cut_off, first, Verdict.LIMIT, after_s=60)
+    report(cut_off, first, Verdict.LIMIT, after_s=6000, model=SPARK)
+    some.tick()
+    report(some.shared[0], first, Verdict.LIMIT, after_s=3600)
+    assert lease(cut_off).account != first.account  # it knows that much by itself
+    way.broken = set()
+    some.clock.now += 600
+    assert lease(cut_off).account != first.account
+    some.clock.now += 1200
+    assert lease(some.shared[1]).account != first.account
+    assert lease(some.shared[1], model=SPARK).account != first.account
+    some.clock.now += 3000
+    assert lease(some.shared[1]).account == first.account
+    assert lease(some.shared[1], model=SPARK).account != first.account
+
+
+def test_what_could_not_be_told_is_told_with_any_later_report() -> None:
+    some = Instances(members=accounts(1))
+    way = Way(some.store)
+    one = SharedPool(some.pools[0], way, scope="codex", now=some.clock)
+    first = lease(one)
+    way.broken = OUTAGE
+    report(one, first, Verdict.LIMIT, after_s=60)
+    way.broken = set()
+    report(one, first, Verdict.SERVICE)
+    assert some.store.writes == 1
+    report(one, first, Verdict.SERVICE)
+    assert some.store.writes == 1
+
+
+def test_a_store_that_is_full_is_met_with_what_it_refuses() -> None:
+    some = Instances()
+    way = Way(some.store)
+    one = SharedPool(some.pools[0], way, scope="codex", now=some.clock)
+    first = lease(one)
+    way.broken = {"put", "swap"}
+    report(one, first, Verdict.LIMIT, after_s=60)
+    way.calls.clear()
+    assert lease(one).account != first.account
+    assert way.calls == ["swap"]
 
 
 def test_a_lease_of_another_pool_is_reported_without_harm() -> None:

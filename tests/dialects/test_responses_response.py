@@ -294,6 +294,20 @@ def test_nothing_follows_the_terminal_event() -> None:
     assert making.feed(STREAMS["text"][3]) == making.fail(BROKEN) == making.finish() == b""
 
 
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_the_end_of_an_answer_that_is_kept_waits_for_what_became_of_it(ends_well: bool) -> None:
+    making = ResponsesRenderer(RESPONSES.parse({"input": "Hi"}), response_id="7", now=1.0, kept=True)
+    begun = b"".join(map(making.feed, STREAMS["text"]))
+    assert b"response.completed" not in begun
+    assert making.answer is not None and making.answer["store"] is True
+    making.answer["store"] = False
+    end = making.finish() if ends_well else making.fail(BROKEN)
+    strict(fields_of(begun + end))
+    [last] = fields_of(end)
+    assert (last["type"], last["response"]["store"]) == ("response.completed", False)
+    assert making.feed(STREAMS["text"][3]) == making.finish() == b""
+
+
 def test_upstream_output_that_is_missing_at_the_end_is_what_was_finished() -> None:
     events = [*STREAMS["text"][:-1], event("response.completed", 99, response={**RESPONSE, "output": None})]
     assert fields_of(rendered(events))[-1]["response"]["output"][0]["content"][0]["text"] == "Hello"

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
 
 from tests.fakes.dynamodb_table import Table, dynamodb_table, point_aws_at
 from tests.fakes.redis_server import RedisServer, redis_server
+from tests.store.logged import Lines
 
 
 @pytest.fixture(scope="package")
@@ -26,3 +28,12 @@ def the_table() -> Iterator[Table]:
 def table(the_table: Table, monkeypatch: pytest.MonkeyPatch) -> Table:
     point_aws_at(the_table.url, monkeypatch)
     return the_table
+
+
+@pytest.fixture
+def lines() -> Iterator[list[logging.LogRecord]]:
+    logger, handler = logging.getLogger("chat2api.store"), Lines()
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    yield handler.records
+    logger.removeHandler(handler)

@@ -5,7 +5,7 @@ import gc
 
 import pytest
 
-from lib.store.loops import PerLoop
+from lib.loops import PerLoop
 
 
 class Things:
@@ -72,7 +72,13 @@ def test_the_value_of_a_loop_that_died_before_it_is_closed_by_the_next() -> None
     assert loop.run_until_complete(things.per_loop.get()) == 1
     loop.close()
     assert things.closed == []
-    asyncio.run(things.per_loop.get())
+
+    async def next_one() -> None:
+        await things.per_loop.get()
+        assert things.closed == [1]
+        assert len(things.per_loop._loops) == 1
+
+    asyncio.run(next_one())
     assert things.closed == [1, 2]
 
 
