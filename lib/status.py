@@ -7,8 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from lib.accounts.account import CLOCK_SKEW_S, Account
-from lib.accounts.pool import AccountPool, AccountStatus
-from lib.accounts.standing import Seen, Standing
+from lib.accounts.pool import AccountStatus
 from lib.errors import UpstreamError, Verdict
 from lib.masked_settings import host, masked
 from lib.types import Clock, Lease, Outcome, Window
@@ -52,8 +51,8 @@ class Status:
         }
 
     async def measure(self) -> None:
-        """Asks the ChatGPT accounts for their usage windows, which costs none of it; what does not come in time is left
-        as it was."""
+        """Asks the ChatGPT accounts for their usage windows, which costs none of it, and has requests profit from what
+        they say; what does not come in time is left as it was."""
         if self._now() - self._measured_at < USAGE_PAUSE_S:
             return
         self._measured_at = self._now()
@@ -62,7 +61,7 @@ class Status:
 
         async def ask(account: Account) -> None:
             async with room:
-                await self._ask(pool, account)
+                await self._ask(account)
 
         try:
             async with asyncio.timeout(USAGE_LIMIT_S), asyncio.TaskGroup() as group:
@@ -72,18 +71,19 @@ class Status:
         except TimeoutError:
             return  # those that answered are known, the others are shown as they were
 
-    async def _ask(self, pool: AccountPool, account: Account) -> None:
+    async def _ask(self, account: Account) -> None:
         from lib.upstreams.codex_usage import usage
 
+        chatgpt = self._upstreams.chatgpt
         lease = Lease(account.name, CODEX, account.lease_headers(), account.proxy)
         at = self._now()
         try:
             windows = await usage(self._upstreams.codex_api, lease, timeout_s=USAGE_LIMIT_S)
         except UpstreamError as error:
             if error.verdict is Verdict.ACCOUNT:
-                await pool.report(lease, Outcome(error), None)
+                await chatgpt.credentials.report(lease, Outcome(error), None)  # as a request would: it may be renewed
             return  # the account's last error stays that of a request
-        pool.learn(account.name, Standing(windows=tuple(_seen(window, at) for window in windows)))
+        await chatgpt.see(account.name, windows, at)
 
     def _upstreams_shown(self) -> list[Shown]:
         settings = self._settings
@@ -141,7 +141,3 @@ def _window(window: Window) -> Shown:
         "window_minutes": window.window_minutes,
         "reset_at": window.reset_at,
     }
-
-
-def _seen(window: Window, at: float) -> Seen:
-    return Seen(window.bucket, window.used_percent, window.window_minutes, window.reset_at, at)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -13,21 +13,18 @@ from lib.accounts.pool import AccountPool
 from lib.catalogues import Target
 from lib.prompted.policy import EnforcedUpstream
 from lib.store.opening import open_store
-from lib.types import Caller, Clock, Credentials, Upstream
+from lib.types import Caller, Clock, Upstream
 from lib.upstreams.codex import NAME, CodexUpstream
 from lib.upstreams.codex_api import CodexApi
 from lib.upstreams.http import HttpClients, Timeouts
+from lib.wired_accounts import ChatGPTAccounts, shared
 
 if TYPE_CHECKING:
-    from lib.accounts.renewing import RenewingCredentials
     from lib.settings import Settings
     from lib.upstreams.openai import Wire
     from lib.upstreams.openai_api import OpenAIApi
 
 OPENAI, SIGNED = "openai", "signed"
-
-_LOG = logging.getLogger("chat2api.accounts")
-_MAX_TOKENS_BYTES = 256 * 1024
 
 _ACCOUNT_VARIABLES = frozenset({"OPENAI_API_KEY", "CHATGPT_ACCESS_TOKENS", "CHATGPT_ACCOUNTS", "VERCEL_CONFIG_FILE"})
 
@@ -55,7 +52,6 @@ class Upstreams:
         self.store = open_store(settings.state_url.get_secret_value() if settings.state_url else None)
         self.pools: dict[str, AccountPool] = {}
         """By the upstream's name; that of ChatGPT may be empty."""
-        self._renewing: RenewingCredentials | None = None
         self._codex = self._codex_target()
 
     def targets(self) -> Sequence[Target]:
@@ -82,9 +78,8 @@ class Upstreams:
         return sum(count for count, _ in counts), sum(usable for _, usable in counts)
 
     async def aclose(self) -> None:
-        """Waits for renewals that are under way, and closes every connection."""
-        if self._renewing is not None:
-            await self._renewing.aclose()
+        """Gives up readings of usage that are under way, waits for renewals, and closes every connection."""
+        await self.chatgpt.aclose()
         await self.clients.aclose()
         await self.store.aclose()
 
@@ -100,43 +95,13 @@ class Upstreams:
             misdirected=self._misdirected("chatgpt_base_url"),
         )
         accounts = [Account.from_config(config, slot) for slot, config in enumerate(settings.accounts, 1)]
+        pool = self._pool(accounts, NAME)
+        self.chatgpt = ChatGPTAccounts(pool, settings, self.store, api=api, clients=self.clients, now=self._now)
         return Target(
             _with_tools(CodexUpstream(api, max_event_bytes=settings.max_event_bytes), settings.chatgpt_tools, settings),
-            self._renewed(self._pool(accounts, NAME), accounts),
+            self.chatgpt.credentials,
             CodexImages(api, model=settings.image_model, max_answer_bytes=settings.max_event_bytes),
         )
-
-    def _renewed(self, pool: AccountPool, accounts: Sequence[Account]) -> Credentials:
-        """The pool, with tokens that are renewed if the settings want it and any can be."""
-        settings = self._settings
-        scope = f"{NAME} {settings.chatgpt_base_url}"
-        mode = settings.token_refresh
-        if mode == "off" or settings.token_url is None or self._misdirected("token_url"):
-            return self._shared(pool, scope)
-        if not any(config.refresh_token for config in settings.accounts):
-            return self._shared(pool, scope)
-        always = mode == "on"
-        if not (always or self.store.durable):
-            _LOG.info("token.renewal_off", extra={"fields": {"reason": "TOKEN_REFRESH=auto without STATE_URL"}})
-            return self._shared(pool, scope)
-        from lib.accounts.oauth import TIMEOUT_S, TokenEndpoint
-        from lib.accounts.renewal import Renewal
-        from lib.accounts.renewing import RenewingCredentials
-        from lib.accounts.rotated import RotatedTokens
-
-        async def post(url: str, headers: Mapping[str, str], body: bytes, proxy: str | None) -> tuple[int, bytes]:
-            answer = await self.clients.open(
-                "POST", url, headers=headers, content=body, proxy=proxy, first_byte_s=TIMEOUT_S
-            )
-            return answer.status, await answer.read(_MAX_TOKENS_BYTES)
-
-        kept = RotatedTokens(self.store.strict)  # a lock that one instance gives itself is none
-        endpoint = TokenEndpoint(post, url=settings.token_url)
-        renewal = Renewal(endpoint, kept, pool.put_in_place, now=self._now, always=always)
-        pairs = zip(settings.accounts, accounts, strict=True)
-        shared = self._shared(pool, scope, learns_refusals=False)  # each refusal is a reason to look for a newer token
-        self._renewing = RenewingCredentials(shared, pairs, renewal, now=self._now)
-        return self._renewing
 
     def _openai(self) -> Target:
         from lib.upstreams.openai_api import OPENAI_URL, OpenAIApi, authorize_for
@@ -154,7 +119,8 @@ class Upstreams:
         # OpenAI itself takes either dialect as it is, with all that only one of them has; of other servers who knows.
         spoken = ["chat", "responses"] if is_openai and settings.openai_wire is None else [wire]
         accounts = [Account.from_key(key, slot) for slot, key in enumerate(keys, 1)]
-        return self._compatible(OPENAI, api, wire, spoken, accounts, settings.openai_tools)
+        target = self._compatible(OPENAI, api, wire, spoken, accounts, settings.openai_tools)
+        return replace(target, image_urls_only=settings.openai_image_input == "url")
 
     def _signed(self) -> Target:
         from lib.upstreams.signed import SignedApi, Signer
@@ -185,19 +151,17 @@ class Upstreams:
         from lib.upstreams.openai_images import OpenAIImages
 
         settings = self._settings
-        endpoints = set(ENDPOINTS)
-        if tools == "native":  # tools in the prompt, or none, need the canonical form
-            endpoints |= {DIALECT_PATHS[dialect][0] for dialect in spoken}
         limit = settings.max_event_bytes
         upstream = OpenAIUpstream(api, name=name, wire=wire, max_event_bytes=limit, now=self._now)
         return Target(
             _with_tools(upstream, tools, settings),
-            self._shared(self._pool(accounts, name), f"{name} {api.host}"),
+            shared(self._pool(accounts, name), f"{name} {api.host}", settings, self.store, self._now),
             OpenAIImages(api, now=self._now, max_answer_bytes=limit),
             OpenAIForwarder(
                 api,
-                endpoints=frozenset(endpoints),
+                endpoints=frozenset({*ENDPOINTS, *(DIALECT_PATHS[dialect][0] for dialect in spoken)}),
                 now=self._now,
+                takes_tools=tools == "native",  # tools in the prompt, or none, need the canonical form
                 max_body_bytes=limit,
                 commit_wait_s=settings.commit_wait_s,
                 beginning_s=settings.failover_budget_s,
@@ -214,14 +178,6 @@ class Upstreams:
         pool = AccountPool(accounts, upstream=upstream, now=self._now)
         self.pools[upstream] = pool
         return pool
-
-    def _shared(self, pool: AccountPool, scope: str, *, learns_refusals: bool = True) -> Credentials:
-        """The pool, in common with other instances if there is a store for it."""
-        if self._settings.state_url is None:
-            return pool
-        from lib.accounts.shared import SharedPool
-
-        return SharedPool(pool, self.store, scope=scope, now=self._now, learns_refusals=learns_refusals)
 
 
 def _has_openai(settings: Settings) -> bool:

@@ -15,7 +15,8 @@ from lib.settings import Settings
 from lib.status import USAGE_PAUSE_S, Status, state_of
 from lib.types import Outcome
 from lib.wired_upstreams import Upstreams
-from tests.fakes.codex_backend import USAGE, CodexBackend
+from tests.fakes.codex_backend import TOKEN, USAGE, CodexBackend
+from tests.fakes.redis_server import redis_server
 from tests.fakes.tokens import jwt
 from tests.journeys.secrets_kept import leaked
 
@@ -143,3 +144,34 @@ def test_a_usage_report_that_fails_changes_nothing() -> None:
         found = run(then, chatgpt_access_tokens=jwt("acct-1"), chatgpt_base_url=backend.url)
     assert states(found) == ["ready"]
     assert found["accounts"][0]["last_error"] is None
+
+
+def test_usage_that_is_read_is_known_to_other_instances_and_a_refused_token_is_renewed() -> None:
+    with CodexBackend() as backend, redis_server() as server:
+        token = jwt("acct-1")
+        entries = [
+            {"access_token": token, "refresh_token": backend.authority.issue("acct-1")},
+            {"access_token": jwt("acct-2")},
+        ]
+        given: dict[str, Any] = {
+            "chatgpt_accounts": msgspec.json.encode(entries).decode(),
+            "chatgpt_base_url": backend.url,
+            "token_url": f"{backend.url}{TOKEN}",
+            "state_url": server.url,
+        }
+        backend.accounts["acct-2"].primary_percent = 96
+        backend.accounts.revoked[token] = "token_invalidated"
+
+        async def measured(status: Status, _: Upstreams) -> dict[str, Any]:
+            await status.measure()
+            return status.report()
+
+        async def told(_: Status, upstreams: Upstreams) -> str:
+            lease = await upstreams.chatgpt.credentials.lease(affinity="", model=None, tried=())
+            windows = upstreams.pools["codex"].status()[1].windows
+            assert [window.used_percent for window in windows] == [96, 12]
+            return lease.headers["chatgpt-account-id"]
+
+        assert states(run(measured, **given)) == ["ready", "ready"]
+        assert [request.path for request in backend.requests].count(TOKEN) == 1
+        assert run(told, **given) == "acct-1"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from lib.accounts.account import Account
 from lib.accounts.standing import Rest, Seen, Standing
-from lib.accounts.usage import family_of_bucket, nearness
+from lib.accounts.usage import family_of_bucket, nearness, seen_at
 from lib.types import Window
 
 LONGEST_COOLDOWN_S = 7 * 86_400.0
@@ -54,6 +54,10 @@ class Member:
         """See `lib.accounts.usage.nearness`."""
         return nearness(self._standing.windows, family, now)
 
+    def seen_at(self, family: str) -> float:
+        """See `lib.accounts.usage.seen_at`."""
+        return seen_at(self._standing.windows, family)
+
     def renew(self, account: Account) -> None:
         """The same login with another token."""
         self.account = account
@@ -83,14 +87,14 @@ class Member:
         if woken:
             self._set(rests=dict.fromkeys(woken, Rest(0.0, leased_at)), windows=kept)
 
-    def see(self, windows: Sequence[Window], leased_at: float) -> None:
-        """Remembers what an answer said of the account's windows."""
+    def see(self, windows: Sequence[Window], at: float) -> None:
+        """Remembers what was said of the account's windows. at: when that was asked for."""
         known = {(seen.bucket, seen.window_minutes): seen for seen in self._standing.windows}
         for window in windows:
             before = known.get((window.bucket, window.window_minutes))
-            if before is None or before.at <= leased_at:
+            if before is None or before.at <= at:
                 known[window.bucket, window.window_minutes] = Seen(
-                    window.bucket, window.used_percent, window.window_minutes, window.reset_at, leased_at
+                    window.bucket, window.used_percent, window.window_minutes, window.reset_at, at
                 )
         if windows:
             self._set(windows=known.values())

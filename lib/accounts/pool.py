@@ -29,6 +29,9 @@ DEFAULT_COOLDOWN_S = 30.0
 JITTER = 0.2
 FORBIDDEN_COOLDOWN_S = 300.0
 
+ACCOUNT_VARIABLES = "CHATGPT_ACCESS_TOKENS, CHATGPT_ACCOUNTS, OPENAI_API_KEY or OPENAI_BASE_URL"
+"""What an operator sets for somebody to answer, in the words of a message. Any one of them will do."""
+
 _SAY_NOTHING = frozenset({Verdict.REQUEST, Verdict.REASONING})
 """Verdicts that are not about the account."""
 
@@ -102,6 +105,19 @@ class AccountPool:
             member.last_error = outcome.error.code
             self._judge(member, outcome.error, family)
 
+    async def see(self, name: str, windows: Sequence[Window], at: float) -> None:
+        """Remember usage windows that were read beside all attempts; it proves nothing else. at: when they were asked
+        for, in epoch seconds."""
+        member = self._members.get(name)
+        if member is not None:
+            member.see(windows, at)
+
+    def unseen(self, since: float) -> list[Account]:
+        """The usable accounts of whose main windows nothing has been reported since then."""
+        now = self._now()
+        members = self._members.values()
+        return [member.account for member in members if member.seen_at(MAIN) < since and member.is_usable(now)]
+
     @property
     def accounts(self) -> Sequence[Account]:
         """In the order of the configuration."""
@@ -169,7 +185,7 @@ class AccountPool:
         if usable:
             return usable
         if not members:
-            raise PoolExhausted("No account is configured: set CHATGPT_ACCESS_TOKENS or CHATGPT_ACCOUNTS.")
+            raise PoolExhausted(f"No account is configured: set {ACCOUNT_VARIABLES}.")
         raise _all_unusable([member.account for member in members if member.is_refused], [m.account for m in members])
 
     def _rank(self, account: Account, affinity: str) -> float:

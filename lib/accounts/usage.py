@@ -48,6 +48,11 @@ def nearness(windows: Iterable[Seen], family: str, now: float) -> int:
     return max((_grade(seen, now) for seen in windows if family_of_bucket(seen.bucket) == family), default=0)
 
 
+def seen_at(windows: Iterable[Seen], family: str) -> float:
+    """When a window of the family was reported last, in epoch seconds; 0: never."""
+    return max((seen.at for seen in windows if family_of_bucket(seen.bucket) == family), default=0.0)
+
+
 def _grade(seen: Seen, now: float) -> int:
     minutes = seen.window_minutes or _UNKNOWN_MINUTES
     reset_at = seen.at + minutes * 60 if seen.reset_at is None else seen.reset_at

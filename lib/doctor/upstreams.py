@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from lib.accounts.account import CLOCK_SKEW_S, Account
-from lib.accounts.pool import AccountPool, AccountStatus
+from lib.accounts.pool import ACCOUNT_VARIABLES, AccountPool, AccountStatus
 from lib.catalogues import Target
 from lib.doctor.finding import Finding, Status, duration
 from lib.errors import GatewayError
@@ -49,6 +49,8 @@ class Answering:
     pools: Mapping[str, AccountPool]
     """By upstream."""
     codex_api: CodexApi
+    see: Callable[[str, Sequence[Window], float], Awaitable[None]]
+    """Takes what is read of a ChatGPT account's usage: its name, the windows, and when they were asked for."""
     now: Clock
 
 
@@ -121,7 +123,7 @@ def _asked(target: Target, answering: Answering) -> list[Account]:
 def _unasked(target: Target, answering: Answering) -> Finding:
     name = f"upstream {target.name}"
     if target.name not in answering.pools:
-        advice = "Set CHATGPT_ACCESS_TOKENS, CHATGPT_ACCOUNTS or OPENAI_API_KEY for real answers."
+        advice = f"Set {ACCOUNT_VARIABLES} for real answers."
         return Finding(name, "warning", "Nothing is configured that could answer, so the demo upstream does.", advice)
     if not answering.pools[target.name].accounts:
         return Finding(name, "ok", "It has no account of its own: callers bring their own tokens.")
@@ -131,7 +133,7 @@ def _unasked(target: Target, answering: Answering) -> Finding:
 async def _reached(target: Target, account: Account, answering: Answering, measured: Measured) -> Finding:
     name = f"upstream {target.name} {account.name}"
     lease = Lease(account.name, target.name, account.lease_headers(), account.proxy)
-    began = asyncio.get_running_loop().time()
+    began, at = asyncio.get_running_loop().time(), answering.now()
     try:
         async with asyncio.timeout(_ASK_S):
             if target.name == CODEX:
@@ -146,6 +148,8 @@ async def _reached(target: Target, account: Account, answering: Answering, measu
         error.hide(lease.secrets())
         return Finding(name, "problem", f"{error.message} ({error.code}, {error.status})", _what_to_do(error))
     took = duration(asyncio.get_running_loop().time() - began)
+    if windows:
+        await answering.see(account.name, windows, at)
     highest = max((window.used_percent for window in windows), default=0.0)
     if highest >= NEARLY_PERCENT:
         spent = "is used up" if highest >= FULL_PERCENT else "is nearly used up"

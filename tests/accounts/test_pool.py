@@ -304,7 +304,8 @@ def test_a_resting_account_is_still_tried_after_one_that_failed_without_resting(
 def test_an_empty_pool_says_which_variable_to_set() -> None:
     error = exhausted(pool_of(0, Clock()))
     assert (error.status, error.code, error.should_retry) == (503, "no_account_configured", False)
-    assert error.message == "No account is configured: set CHATGPT_ACCESS_TOKENS or CHATGPT_ACCOUNTS."
+    variables = "CHATGPT_ACCESS_TOKENS, CHATGPT_ACCOUNTS, OPENAI_API_KEY or OPENAI_BASE_URL"
+    assert error.message == f"No account is configured: set {variables}."
 
 
 def test_expired_tokens_are_named_by_slot() -> None:
@@ -372,3 +373,16 @@ def test_a_lease_of_another_pool_is_reported_without_harm() -> None:
     pool = pool_of(1, Clock())
     report(pool, Lease("a9-000000", "codex", {}), Verdict.ACCOUNT)
     assert pool.counts() == (1, 1)
+
+
+def test_windows_that_were_read_are_known_and_prove_nothing_else() -> None:
+    pool = pool_of(3, Clock(), expired=(3,))
+    first = lease(pool)
+    report(pool, first, Verdict.LIMIT, after_s=60)
+    windows = [Window("codex", 12, 300, NOW + 500)]
+    asyncio.run(pool.see(first.account, windows, NOW))
+    asyncio.run(pool.see("a9-000000", windows, NOW))
+    known = next(status for status in pool.status() if status.name == first.account)
+    assert (known.windows, known.resting_until, known.last_error) == (tuple(windows), NOW + 60, "met_limit")
+    assert first.account not in [account.name for account in pool.unseen(NOW)]
+    assert {account.slot for account in pool.unseen(NOW + 1)} == {1, 2}

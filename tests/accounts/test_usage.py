@@ -6,7 +6,7 @@ import pytest
 
 from lib.accounts.pool import AccountPool
 from lib.accounts.standing import Seen
-from lib.accounts.usage import family_of_bucket, nearness
+from lib.accounts.usage import family_of_bucket, nearness, seen_at
 from lib.types import Outcome, Window
 from tests.accounts.test_account import NOW
 from tests.accounts.test_pool import SPARK, Clock, lease, pool_of, report
@@ -43,6 +43,11 @@ def test_nearness_to_a_limit_goes_by_steps_and_by_length(windows: list[Seen], ex
 def test_buckets_of_spark_models_are_a_family_of_their_own() -> None:
     found = {bucket: family_of_bucket(bucket) for bucket in ("codex", "codex-bengalfox", "X-Spark", "code-review")}
     assert list(found.values()) == ["codex", "spark", "spark", None]
+
+
+def test_windows_of_other_families_do_not_tell_when_an_account_was_seen() -> None:
+    windows = [seen(5), Seen("codex", 5, 10_080, None, NOW - 7), Seen("codex-bengalfox", 5, 300, None, NOW + 9)]
+    assert [seen_at(windows, family) for family in ("codex", "spark", "other")] == [NOW, NOW + 9, 0]
 
 
 def used(pool: AccountPool, percent: float, minutes: int = 300, bucket: str = "codex") -> str:

@@ -32,7 +32,9 @@ def examined(app: Any, *, deadline_in_s: float | None = None, is_live: bool = Fa
     async def main() -> list[Finding]:
         settings = Settings(**{"_env_file": None, "auth_tokens": "sk-0123456789abcdef", **given})
         upstreams = Upstreams(settings, time.time)
-        answering = Answering(upstreams.targets(), upstreams.pools, upstreams.codex_api, time.time)
+        answering = Answering(
+            upstreams.targets(), upstreams.pools, upstreams.codex_api, upstreams.chatgpt.see, time.time
+        )
         doctor = Doctor(
             settings,
             answering,

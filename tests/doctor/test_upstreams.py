@@ -28,7 +28,9 @@ def asked(measured: Measured | None = None, **given: Any) -> Sequence[Finding]:
 
     async def main() -> Sequence[Finding]:
         upstreams = Upstreams(Settings(**{"_env_file": None, **given}), time.time)
-        answering = Answering(upstreams.targets(), upstreams.pools, upstreams.codex_api, time.time)
+        answering = Answering(
+            upstreams.targets(), upstreams.pools, upstreams.codex_api, upstreams.chatgpt.see, time.time
+        )
         try:
             return await upstream_findings(answering, measured or Measured())
         finally:
@@ -47,7 +49,7 @@ def accounts(now: float, *, refused: bool = False, **given: Any) -> list[Finding
         if refused:
             lease = await pool.lease(affinity="", model=None, tried=[])
             await pool.report(lease, Outcome(UpstreamError("no", verdict=Verdict.ACCOUNT)), None)
-        answering = Answering(targets, upstreams.pools, upstreams.codex_api, lambda: now)
+        answering = Answering(targets, upstreams.pools, upstreams.codex_api, upstreams.chatgpt.see, lambda: now)
         try:
             return account_findings(answering, settings)
         finally:
@@ -63,6 +65,23 @@ def test_accounts_are_asked_for_their_usage_and_for_nothing_that_costs() -> None
     assert [each.status for each in found] == ["ok"] * 3, found
     assert found[0].name.startswith("upstream codex a1-") and "used to" in found[0].found
     assert paths == [USAGE] * 3 and RESPONSES not in paths
+
+
+def test_what_accounts_say_of_their_usage_is_known_to_the_pool() -> None:
+    async def main() -> list[float]:
+        given = {"chatgpt_access_tokens": ",".join(TOKENS[:2]), "chatgpt_base_url": backend.url}
+        upstreams = Upstreams(Settings(**{"_env_file": None, **given}), time.time)
+        see = upstreams.chatgpt.see
+        answering = Answering(upstreams.targets(), upstreams.pools, upstreams.codex_api, see, time.time)
+        try:
+            await upstream_findings(answering, Measured())
+        finally:
+            await upstreams.aclose()
+        return [window.used_percent for status in upstreams.pools["codex"].status() for window in status.windows]
+
+    with CodexBackend() as backend:
+        backend.accounts["acct-1"].primary_percent = 96
+        assert asyncio.run(main()) == [96, 12, 29, 12]
 
 
 def test_a_window_that_is_nearly_full_is_a_warning() -> None:
