@@ -13,7 +13,7 @@ Every method returns the events that it adds, in order; sequence numbers have no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lib.canonical.events import Event
@@ -51,9 +51,9 @@ class Builder:
         response = self.response("in_progress")
         return [self._event(kind, {"response": response}) for kind in ("response.created", "response.in_progress")]
 
-    def text(self, delta: str) -> list[Event]:
-        """More text of the answer."""
-        return self._content(delta, "output_text")
+    def text(self, delta: str, logprobs: Sequence[Fields] = ()) -> list[Event]:
+        """More text of the answer, maybe with the log probabilities of its tokens."""
+        return self._content(delta, "output_text", logprobs)
 
     def refusal(self, delta: str) -> list[Event]:
         """More of a refusal."""
@@ -153,7 +153,7 @@ class Builder:
             **fields,
         }
 
-    def _content(self, delta: str, kind: str) -> list[Event]:
+    def _content(self, delta: str, kind: str, logprobs: Sequence[Fields] = ()) -> list[Event]:
         events: list[Event] = []
         message = self._open
         if not isinstance(message, _Message):
@@ -168,7 +168,8 @@ class Builder:
         message.pieces.append(delta)
         fields: Fields = {**message.at, "delta": delta}
         if kind == "output_text":
-            fields["logprobs"] = []
+            fields["logprobs"] = [*logprobs]
+            message.logprobs += logprobs
         events.append(self._event(f"response.{kind}.delta", fields))
         return events
 
@@ -177,7 +178,7 @@ class Builder:
             return []
         text = "".join(message.pieces)
         at, part = message.at, message.part(text)
-        final: Fields = {"refusal": text} if message.kind == "refusal" else {"text": text, "logprobs": []}
+        final: Fields = {name: part[name] for name in ("refusal", "text", "logprobs") if name in part}
         message.parts.append(part)  # from here on `message.at` is the place of the next part
         return [
             self._event(f"response.{message.kind}.done", {**at, **final}),
@@ -223,12 +224,13 @@ class Builder:
 class _Message:
     """A message that is being written: finished parts, and the pieces of the one that is open."""
 
-    __slots__ = ("kind", "parts", "pieces", "place")
+    __slots__ = ("kind", "logprobs", "parts", "pieces", "place")
 
     def __init__(self, place: Fields) -> None:
         self.place = place
         self.parts: list[Fields] = []
         self.pieces: list[str] = []
+        self.logprobs: list[Fields] = []
         self.kind: str | None = None
 
     @property
@@ -237,12 +239,12 @@ class _Message:
         return {**self.place, "content_index": len(self.parts)}
 
     def begin(self, kind: str) -> None:
-        self.kind, self.pieces = kind, []
+        self.kind, self.pieces, self.logprobs = kind, [], []
 
     def part(self, text: str) -> Fields:
         if self.kind == "refusal":
             return {"type": "refusal", "refusal": text}
-        return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+        return {"type": "output_text", "text": text, "annotations": [], "logprobs": [*self.logprobs]}
 
 
 class _Reasoning:

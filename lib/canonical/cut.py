@@ -41,7 +41,8 @@ def _closing(index: int, item: Item) -> Iterator[Event]:
                 continue
             name, member = _PART[part["type"]]
             at = {**place, "content_index": number}
-            yield _event(f"{name}.done", {**at, member: part.get(member, "")})
+            told = {"logprobs": part["logprobs"]} if "logprobs" in part else {}
+            yield _event(f"{name}.done", {**at, member: part.get(member, ""), **told})
             yield _event("content_part.done", {**at, "part": part})
     elif kind == "reasoning":
         for number, part in enumerate(item.get("summary") or ()):

@@ -181,6 +181,7 @@ class _Draft:
         self._announced = announced
         self._texts: dict[tuple[str, int, str], list[str]] = {}
         self._citations: dict[int, list[Any]] = {}
+        self._logprobs: dict[int, list[Any]] = {}
         self._item_id: Any = None
 
     def feed(self, kind: str, fields: Mapping[str, Any]) -> None:
@@ -193,6 +194,11 @@ class _Draft:
         texts = self._texts.setdefault((slot.member, place, slot.part), [])
         if kind.endswith(".done"):
             texts.clear()
+        logprobs = fields.get("logprobs")
+        if isinstance(logprobs, list) and logprobs:
+            if kind.endswith(".done"):
+                self._logprobs.pop(place, None)
+            self._logprobs.setdefault(place, []).extend(logprobs)
         text = fields.get(slot.text if kind.endswith(".done") else "delta")
         if isinstance(text, str):
             texts.append(text)
@@ -210,7 +216,7 @@ class _Draft:
                 continue
             made: Item = {"type": part, "refusal" if part == "refusal" else "text": text}
             if part == "output_text":
-                made |= {"annotations": self._citations.get(place, []), "logprobs": []}
+                made |= {"annotations": self._citations.get(place, []), "logprobs": self._logprobs.get(place, [])}
             parts.setdefault(member, {})[place] = made
         for member, found in parts.items():
             item[member] = [found[place] for place in sorted(found)]

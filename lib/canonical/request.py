@@ -15,6 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+LOGPROBS = "message.output_text.logprobs"
+"""The value of `include` that asks for the log probabilities of tokens. In `asked` it stands under this name for those
+who include it themselves, and under `logprobs` for Chat Completions, which has that parameter instead."""
+
 Item = dict[str, Any]
 Tool = dict[str, Any]
 

@@ -11,8 +11,10 @@ from hashlib import blake2b
 from typing import Any
 
 from lib.canonical.request import CanonicalRequest
-from lib.dialects.output_items import PART_BREAK, OutputItem, read_item
+from lib.dialects.chat_logprobs import Tokens, choice_logprobs, wants_logprobs
+from lib.dialects.output_items import PART_BREAK, OutputItem, Part, read_item
 from lib.dialects.pictures import PICTURE, Breaks, markdown
+from lib.dialects.stops import Stops
 
 MAX_CALL_ID = 40
 """What clients of Chat Completions rely on."""
@@ -45,11 +47,16 @@ def completion(
     items = output_items(response)
     created, model = origin(request, response, now)
     legacy = is_legacy(request)
+    content = _Content(request)
+    shown = [item for item in items if content.add(item)]
+    has_calls = any(item.is_call for item in shown)
     choice = {
         "index": 0,
-        "message": _message(items, legacy, response_id),
-        "logprobs": None,
-        "finish_reason": finish_reason(response, any(item.is_call for item in items), legacy),
+        "message": _message(shown, content, legacy, response_id),
+        "logprobs": choice_logprobs(content.tokens),
+        "finish_reason": finish_reason(
+            response, has_calls=has_calls, legacy=legacy, is_stopped=content.stops.found is not None
+        ),
     }
     body = {
         "id": completion_id(response_id),
@@ -63,15 +70,14 @@ def completion(
     return body if tier is None else body | {"service_tier": tier}
 
 
-def _message(items: list[OutputItem], legacy: bool, response_id: str) -> dict[str, Any]:
-    text, refusal, annotations = _content(items)
+def _message(items: list[OutputItem], content: _Content, legacy: bool, response_id: str) -> dict[str, Any]:
     reasoning = [part for item in items if item.type == "reasoning" for part in item.thoughts()]
     calls = [item for item in items if item.is_call]
     message: dict[str, Any] = {
         "role": "assistant",
-        "content": None if not text and (calls or refusal) else text,
-        "refusal": refusal or None,
-        "annotations": annotations,
+        "content": None if not content.text and (calls or content.refusal) else content.text,
+        "refusal": content.refusal or None,
+        "annotations": content.annotations,
     }
     if reasoning:
         message["reasoning_content"] = PART_BREAK.join(reasoning)
@@ -82,23 +88,45 @@ def _message(items: list[OutputItem], legacy: bool, response_id: str) -> dict[st
     return message
 
 
-def _content(items: list[OutputItem]) -> tuple[str, str, list[dict[str, Any]]]:
-    """(content, refusal, annotations) of all messages and pictures."""
-    text = ""
-    refusal = ""
-    annotations: list[dict[str, Any]] = []
-    breaks = Breaks()
-    for item in items:
+class _Content:
+    """What all messages and pictures add up to, until a stop sequence ends it."""
+
+    def __init__(self, request: CanonicalRequest) -> None:
+        self.stops = Stops(stop_sequences(request))
+        self.text = self.refusal = ""
+        self.annotations: list[dict[str, Any]] = []
+        self.tokens: list[Any] = []
+        """As `choice_logprobs` takes them."""
+        self._breaks = Breaks()
+        self._wants_logprobs = wants_logprobs(request)
+
+    def add(self, item: OutputItem) -> bool:
+        """Whether the item is shown: it, or at least its beginning, stands before the end."""
+        if self.stops.found is not None:
+            return False
         shown = markdown(item) if item.type == PICTURE else ""
         if shown:
-            text += breaks.before(is_picture=True) + shown
+            self.text += self._breaks.before(is_picture=True) + shown
         for part in (item.content or ()) if item.type == "message" else ():
-            if part.text:
-                text += breaks.before(is_picture=False)
-            annotations += citations(part.annotations, len(text))
-            text += part.text or ""
-            refusal += part.refusal or ""
-    return text, refusal, annotations
+            if self.stops.found is None:
+                self._add_part(part)
+        return True
+
+    def _add_part(self, part: Part) -> None:
+        if part.text:
+            self.text += self._breaks.before(is_picture=False)
+        found = citations(part.annotations, len(self.text))
+        shown = self.stops.cut(part.text or "")
+        self.text += shown
+        if self._wants_logprobs:
+            tokens = Tokens()
+            tokens.add(part.logprobs)
+            self.tokens += tokens.rest() if self.stops.found is None else tokens.shown(shown)
+        if self.stops.found is None:
+            self.refusal += part.refusal or ""
+        else:
+            found = within(found, len(self.text))
+        self.annotations += found
 
 
 def tool_call(item: OutputItem, id: str) -> dict[str, Any]:
@@ -133,6 +161,17 @@ def citations(annotations: Iterable[Mapping[str, Any]] | None, offset: int) -> l
     return found
 
 
+def within(annotations: list[dict[str, Any]], length: int) -> list[dict[str, Any]]:
+    """Citations, in the form of Chat Completions, of content that ends there."""
+    return [each for each in annotations if each["url_citation"]["end_index"] <= length]
+
+
+def stop_sequences(request: CanonicalRequest) -> list[str]:
+    """Where the caller wants the text to end."""
+    stop = request.body.get("stop") or ()
+    return [stop] if type(stop) is str else [each for each in stop if each]
+
+
 def is_legacy(request: CanonicalRequest) -> bool:
     """Whether the caller speaks of `functions`: then a call is a `function_call`, and there is one at most."""
     return bool(request.body.get("functions"))
@@ -151,9 +190,10 @@ def service_tier(response: Mapping[str, Any]) -> str | None:
     return tier if type(tier) is str and tier in _TIERS else None
 
 
-def finish_reason(response: Mapping[str, Any], has_calls: bool, legacy: bool) -> str:
-    """An answer that was cut for a reason without a name of its own here has the nearest one, `length`."""
-    if response.get("status") == "incomplete":
+def finish_reason(response: Mapping[str, Any], *, has_calls: bool, legacy: bool, is_stopped: bool) -> str:
+    """An answer that was cut for a reason without a name of its own here has the nearest one, `length`. `is_stopped`:
+    it ends at a stop sequence, wherever the upstream's ends."""
+    if response.get("status") == "incomplete" and not is_stopped:
         details = response.get("incomplete_details")
         reason = details.get("reason") if type(details) is dict else None
         return _FINISH.get(reason, "length") if type(reason) is str else "length"

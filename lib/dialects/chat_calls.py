@@ -36,6 +36,10 @@ class Calls:
     def __bool__(self) -> bool:
         return bool(self._calls)
 
+    def __contains__(self, output_index: int) -> bool:
+        """Whether the client knows of this call."""
+        return output_index in self._calls
+
     def announce(self, output_index: int, item: OutputItem) -> bytes:
         """The first chunk of a call, with its id and name; nothing for one that is known."""
         return b"" if output_index in self._calls else self._announce(output_index, item, "")

@@ -41,14 +41,16 @@ class Chunks:
         self.text_head = self._head + b'{"index":0,"delta":{"content":'
         self.text_tail = b'},"logprobs":null,"finish_reason":null}' + self._tail
 
-    def chunk(self, delta: Mapping[str, Any], finish_reason: str | None = None) -> bytes:
+    def chunk(
+        self, delta: Mapping[str, Any], finish_reason: str | None = None, logprobs: Mapping[str, Any] | None = None
+    ) -> bytes:
         """One chunk with its one choice."""
         opening = b""
         if not self._is_open:
             self.begin({})
             self._is_open = True
             opening = self.chunk({"role": "assistant", "content": "", "refusal": None})
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
         return opening + self._head + encode(choice) + self._tail
 
     def usage(self, counts: Mapping[str, Any]) -> bytes:

@@ -37,6 +37,7 @@ class Piece(msgspec.Struct):
     arguments: str | None = None
     input: str | None = None
     annotation: dict[str, Any] | None = None
+    logprobs: Any = None
     item_id: str = ""
     output_index: int | None = None
     content_index: int = 0

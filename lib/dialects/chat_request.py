@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lib.canonical.hosted import FLAGS
-from lib.canonical.request import CanonicalRequest
+from lib.canonical.request import LOGPROBS, CanonicalRequest
 from lib.dialects.affinity import affinity_of
 from lib.dialects.chat_messages import parse_messages
 from lib.dialects.chat_tools import parse_tools
@@ -37,11 +37,18 @@ _PASSED, _EMULATED, _REFUSED = Treatment.PASSED, Treatment.EMULATED, Treatment.R
 
 _IDENTIFIER = identifier(512)
 _CHOICE = Check("a string or an object", (str, dict))
+_MAX_STOPS, _MAX_STOP_CHARS = 4, 1024
 _STOP = Check(
-    "a string or an array of at most 4 strings",
+    f"a string of at most {_MAX_STOP_CHARS} characters or an array of at most {_MAX_STOPS} such strings",
     (str, list),
-    lambda value: type(value) is str or (len(value) <= 4 and all(type(each) is str for each in value)),
-    keywords={"maxItems": 4, "items": {"type": "string"}},
+    lambda value: (
+        _is_stop(value) if type(value) is str else len(value) <= _MAX_STOPS and all(_is_stop(each) for each in value)
+    ),
+    keywords={
+        "maxLength": _MAX_STOP_CHARS,
+        "maxItems": _MAX_STOPS,
+        "items": {"type": "string", "maxLength": _MAX_STOP_CHARS},
+    },
 )
 _BIAS = Check(
     "an object of numbers between -100 and 100",
@@ -65,7 +72,7 @@ FIELDS: Table = table(
     *(Field(flag, boolean, "tools", (False,), _EMULATED) for flag in FLAGS),
     Field("functions", array, "tools", ([],), _EMULATED),
     Field("logit_bias", _BIAS, neutral=({},), treatment=_PASSED),
-    Field("logprobs", boolean, neutral=(False,), treatment=_PASSED),
+    Field("logprobs", boolean, "logprobs", (False,)),
     Field("max_completion_tokens", integer(1), "max_output_tokens", treatment=_PASSED),
     Field("max_tokens", integer(1), "max_output_tokens", treatment=_PASSED),
     Field("metadata", string_map, neutral=({},), treatment=_PASSED),
@@ -83,22 +90,22 @@ FIELDS: Table = table(
     Field("safety_identifier", _IDENTIFIER, neutral=("",), treatment=_PASSED),
     Field("seed", integer(), treatment=_PASSED),
     SERVICE_TIER,
-    Field("stop", _STOP, neutral=([],), treatment=_PASSED),
+    Field("stop", _STOP, treatment=_EMULATED),
     Field("store", boolean, neutral=(False,), treatment=_PASSED),
     Field("stream", boolean),
     Field("stream_options", object_),
     Field("temperature", number(0, 2), neutral=(1,), treatment=_PASSED),
     Field("tool_choice", _CHOICE, "tool_choice", ("auto",)),
     Field("tools", array, "tools", ([],)),
-    # Of no use without `logprobs`, so it goes the same way: no rendered chat has any.
-    Field("top_logprobs", integer(0, 20), "logprobs", neutral=(0,), treatment=_PASSED),
+    Field("top_logprobs", integer(0, 20), neutral=(0,), treatment=_PASSED),
     Field("top_p", number(0, 1), neutral=(1,), treatment=_PASSED),
     Field("user", _IDENTIFIER, neutral=("",), treatment=_PASSED),
     Field("verbosity", VERBOSITY, "text"),
     Field("web_search_options", object_, "tools", (), _EMULATED),
 )
 """Honoured: what Responses has a typed field for, and `stream`, `stream_options`, `model`, `messages`, which the
-gateway serves itself. `user` is passed and also keeps a conversation on one account."""
+gateway serves itself. `user` is passed and also keeps a conversation on one account. `logprobs` is an inclusion there.
+`stop` is served by the gateway, and passed all the same: an upstream that knows it stops to write where it is met."""
 
 _STREAM_OPTIONS = ("include_usage", "include_obfuscation")
 _FORMAT_MEMBERS = ("type", "json_schema")
@@ -119,6 +126,8 @@ def parse(body: Mapping[str, Any]) -> CanonicalRequest:
     tools = parse_tools(fields)
     if "max_completion_tokens" in values:  # the newer name wins
         fields.parameters["max_output_tokens"] = values["max_completion_tokens"]
+    if "stop" in values:
+        fields.parameters["stop"] = values["stop"]
     _check_stream_options(fields)
     return CanonicalRequest(
         model=model_of(fields),
@@ -129,6 +138,7 @@ def parse(body: Mapping[str, Any]) -> CanonicalRequest:
         parallel_tool_calls=tools.parallel,
         reasoning=_reasoning(values.get("reasoning_effort")),
         text=_text(values, fields.asked),
+        include=_include(values),
         service_tier=service_tier_of(fields),
         prompt_cache_key=values.get("prompt_cache_key") or None,
         parameters=fields.parameters,
@@ -136,6 +146,22 @@ def parse(body: Mapping[str, Any]) -> CanonicalRequest:
         body=body,
         affinity=values.get("prompt_cache_key") or values.get("user") or affinity_of(None, items),
     )
+
+
+def _is_stop(value: Any) -> bool:
+    return type(value) is str and len(value) <= _MAX_STOP_CHARS
+
+
+def _include(values: Mapping[str, Any]) -> list[str]:
+    if values.get("logprobs"):
+        return [LOGPROBS]
+    if values.get("top_logprobs"):
+        raise InvalidRequest(
+            "'top_logprobs' is only allowed when 'logprobs' is true. Send that, too, or leave both out.",
+            param="top_logprobs",
+            code="invalid_value",
+        )
+    return []
 
 
 def _check_stream_options(fields: Fields) -> None:

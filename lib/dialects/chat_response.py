@@ -2,7 +2,8 @@
 
 Text, the bulk of every stream, is a delta between two ready-made byte strings. Everything is sent once, whatever the
 upstream repeats: deltas count first, the `done` events supply what the deltas did not bring, the terminal response what
-no event brought. A generated picture is one content delta, once it is finished.
+no event brought. A generated picture is one content delta, once it is finished. After a stop sequence nothing new is
+shown: calls that are being written are written to their end, and the upstream's end still brings the usage.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from lib import sse
 from lib.canonical.events import Event
 from lib.canonical.request import CanonicalRequest
 from lib.dialects.chat_body import (
-    citations,
     completion,
     completion_id,
     finish_reason,
@@ -27,17 +27,18 @@ from lib.dialects.chat_body import (
 )
 from lib.dialects.chat_calls import Calls
 from lib.dialects.chat_chunks import Chunks, encode
-from lib.dialects.chat_pieces import UNREADABLE, At, decode_text, piece_of, response_of
+from lib.dialects.chat_pieces import UNREADABLE, decode_text, piece_of, response_of
 from lib.dialects.chat_sent import Key, Sent, mended
+from lib.dialects.chat_texts import Texts
 from lib.dialects.damage import malformed
 from lib.dialects.output_items import PART_BREAK, OutputItem
-from lib.dialects.pictures import PICTURE, Breaks, markdown
+from lib.dialects.pictures import PICTURE, markdown
 from lib.dialects.places import Places
 from lib.errors import GatewayError
 
 _TEXT = "response.output_text.delta"
-_MEMBERS = {"text": "content", "refusal": "refusal", "summary": "reasoning_content", "content": "reasoning_content"}
-"""Kind of a part → the member of a chunk that shows it."""
+_MEMBERS = {"refusal": "refusal", "summary": "reasoning_content", "content": "reasoning_content"}
+"""Kind of a part, but for text → the member of a chunk that shows it."""
 
 
 class ChatRenderer:
@@ -55,19 +56,7 @@ class ChatRenderer:
         self._places = Places()
         self._sent = Sent()
         self._is_ended = False
-        self._text_at: At | None = None
-        """The part that text deltas go on with; None when the next one needs a look."""
-        self._run: list[str] = []
-        self._run_at: At = (0, 0)
-        self._keep = self._run.append
-        """Takes what was sent of the part at `_run_at` since `_settle`."""
-        self._chars = 0
-        """Length of the settled content."""
-        self._breaks = Breaks()
-        self._starts: dict[At, int] = {}
-        """The text parts that were begun → where in the content."""
-        self._cited: dict[At, int] = {}
-        """How many annotations of a part were seen."""
+        self._texts = Texts(request, self._chunks, self._sent, self._places)
         self._thought_at: Key | None = None
         self._finished: set[int] = set()
         """Output indices of items that were sent to the end."""
@@ -81,11 +70,12 @@ class ChatRenderer:
                 raise malformed() from error
             except UNREADABLE:
                 return self._on_cut_text(event)
-            delta = piece.delta
-            if (piece.output_index, piece.content_index) != self._text_at or not delta:
-                return self._begin_text((piece.output_index, piece.content_index), delta) if delta else b""
-            self._keep(delta)
-            return self._chunks.text_head + encode(delta) + self._chunks.text_tail
+            delta, texts = piece.delta, self._texts
+            if (piece.output_index, piece.content_index) != texts.at or not delta:
+                return texts.on_delta((piece.output_index, piece.content_index), delta, event)
+            texts.keep(delta)
+            chunks = self._chunks
+            return chunks.text_head + encode(delta) + chunks.text_tail
         feed = _FEEDS.get(event.type)
         return feed(self, event) if feed is not None and not self._is_ended else b""
 
@@ -99,54 +89,19 @@ class ChatRenderer:
     def body(self, response: Mapping[str, Any]) -> dict[str, Any]:
         return completion(self._request, response, response_id=self._response_id, now=self._now)
 
-    # --- Text -------------------------------------------------------------------------------------------------------
-
-    def _begin_text(self, at: At, delta: str) -> bytes:
-        """Text of another part than before, or behind half a character."""
-        self._settle()
-        key = (at[0], "text", at[1])
-        text = self._sent.joined(key, delta)
-        self._text_at = None
-        if not text:
-            return b""
-        self._places.note(at[0], "message")
-        lead = self._breaks.before(is_picture=False)
-        self._chars += len(lead)
-        self._starts.setdefault(at, self._chars)
-        self._run_at = at
-        self._keep(text)
-        if not self._sent.is_held(key):
-            self._text_at = at
-        return self._chunks.chunk({"content": lead + text})
-
-    def _show(self, picture: str) -> bytes:
-        if not picture:
-            return b""
-        self._settle()
-        self._text_at = None
-        content = self._breaks.before(is_picture=True) + picture
-        self._chars += len(content)
-        return self._chunks.chunk({"content": content})
-
-    def _settle(self) -> None:
-        if self._run:
-            text = "".join(self._run)
-            self._run.clear()
-            self._chars += len(text)
-            self._sent.add((self._run_at[0], "text", self._run_at[1]), text)
+    # --- Parts of messages ------------------------------------------------------------------------------------------
 
     def _on_cut_text(self, event: Event) -> bytes:
         piece = piece_of(event)
-        return self._begin_text(piece.at, piece.delta) if piece.delta else b""
+        return self._texts.write(piece.at, piece.delta, piece.logprobs) if piece.delta else b""
 
     def _on_text_done(self, event: Event) -> bytes:
         piece = piece_of(event)
-        return self._complete_text(piece.at, piece.text)
+        return self._texts.complete(piece.at, piece.text, piece.logprobs)
 
-    def _complete_text(self, at: At, whole: str) -> bytes:
-        self._settle()
-        text = self._sent.missing((at[0], "text", at[1]), whole)
-        return self._begin_text(at, text) if text else b""
+    def _on_annotation(self, event: Event) -> bytes:
+        piece = piece_of(event)
+        return self._texts.annotate(piece.at, piece.annotation or {})
 
     def _on_refusal(self, event: Event) -> bytes:
         piece = piece_of(event)
@@ -154,20 +109,11 @@ class ChatRenderer:
 
     def _refuse(self, key: Key, delta: str, whole: str) -> bytes:
         text = self._sent.joined(key, delta) if delta else self._sent.missing(key, whole)
-        if not text:
+        if not text or self._texts.is_stopped:
             return b""
         self._places.note(key[0], "message")
         self._sent.add(key, text)
         return self._chunks.chunk({"refusal": text})
-
-    def _on_annotation(self, event: Event) -> bytes:
-        piece = piece_of(event)
-        self._cited[piece.at] = self._cited.get(piece.at, 0) + 1
-        return self._annotate(piece.at, [piece.annotation or {}])
-
-    def _annotate(self, at: At, annotations: list[dict[str, Any]]) -> bytes:
-        found = citations(annotations, self._starts.get(at, 0))
-        return self._chunks.chunk({"annotations": found}) if found else b""
 
     # --- Reasoning --------------------------------------------------------------------------------------------------
 
@@ -181,7 +127,7 @@ class ChatRenderer:
 
     def _reason(self, key: Key, delta: str, whole: str) -> bytes:
         text = self._sent.joined(key, delta) if delta else self._sent.missing(key, whole)
-        if not text:
+        if not text or self._texts.is_stopped:
             return b""
         self._places.note(key[0], "reasoning")
         self._sent.add(key, text)
@@ -203,7 +149,7 @@ class ChatRenderer:
 
     def _on_item_added(self, event: Event) -> bytes:
         index, item = self._item_of(event)
-        return self._calls.announce(index, item) if item is not None and item.is_call else b""
+        return self._calls.announce(index, item) if item is not None and self._may_call(index, item) else b""
 
     def _on_item_done(self, event: Event) -> bytes:
         index, item = self._item_of(event)
@@ -228,8 +174,8 @@ class ChatRenderer:
             return b""
         self._finished.add(index)
         if item.is_call:
-            return self._calls.finish(index, item)
-        return self._show(markdown(item)) if item.type == PICTURE else b"".join(self._finish_parts(index, item))
+            return self._calls.finish(index, item) if self._may_call(index, item) else b""
+        return self._texts.show(markdown(item)) if item.type == PICTURE else b"".join(self._finish_parts(index, item))
 
     def _finish_parts(self, index: int, item: OutputItem) -> list[bytes]:
         if item.type == "reasoning":
@@ -241,11 +187,13 @@ class ChatRenderer:
             ]
         frames = []
         for position, part in enumerate(item.content or ()):
-            at = (index, position)
-            frames.append(self._complete_text(at, part.text or ""))
+            frames.append(self._texts.finish_part((index, position), part))
             frames.append(self._refuse((index, "refusal", position), "", part.refusal or ""))
-            frames.append(self._annotate(at, (part.annotations or [])[self._cited.get(at, 0) :]))
         return frames
+
+    def _may_call(self, index: int, item: OutputItem) -> bool:
+        """Whether an item is a call that the client gets: behind a stop sequence, only one that has begun before."""
+        return item.is_call and (index in self._calls or not self._texts.is_stopped)
 
     # --- Beginning and end ------------------------------------------------------------------------------------------
 
@@ -262,10 +210,13 @@ class ChatRenderer:
         items = {position: item for position, item in shown if item is not None}
         indices = self._places.match({at: (item.type, item.id or item.call_id) for at, item in items.items()})
         frames = [self._finish_item(indices[position], item) for position, item in items.items()]
+        frames.append(self._texts.finish())
+        is_stopped = self._texts.is_stopped
         for key, text in self._sent.leftovers().items():
-            if key[1] in _MEMBERS:
+            if key[1] in _MEMBERS and not is_stopped:
                 frames.append(self._chunks.chunk({_MEMBERS[key[1]]: text}))
-        frames.append(self._chunks.chunk({}, finish_reason(response, bool(self._calls), self._legacy)))
+        reason = finish_reason(response, has_calls=bool(self._calls), legacy=self._legacy, is_stopped=is_stopped)
+        frames.append(self._chunks.chunk({}, reason))
         if self._chunks.with_usage:
             frames.append(self._chunks.usage(usage(self._request, response, output_items(response))))
         self._is_ended = True

@@ -26,6 +26,11 @@ JSON = "application/json"
 
 _CHAT_TOOLS = frozenset({"function", "custom"})
 """What upstreams take as tools on the chat wire; all others are the gateway's to translate."""
+_TOOL_MEMBERS = (
+    *("tools", "tool_choice", "parallel_tool_calls"),
+    *("functions", "function_call", "web_search_options"),
+)
+_UNSTRUCTURED = (None, {"type": "text"})
 _MAX_ITEMS = 16
 _MAX_CHARS = 4096
 
@@ -160,6 +165,19 @@ def forwards(dialect: str, body: Mapping[str, Any]) -> bool:
     )
 
 
+def is_plain(dialect: str, body: Mapping[str, Any]) -> bool:
+    """Whether a body that `forwards` has nothing of tools in it, and asks for no structured output: neither in the
+    request nor, for tools, in what was said before. What is odd is not plain."""
+    if any(body.get(name) is not None for name in _TOOL_MEMBERS):
+        return False
+    if dialect == "chat":
+        return body.get("response_format") in _UNSTRUCTURED and all(map(_is_plain_message, body["messages"]))
+    text, items = body.get("text") or {}, body["input"]
+    if type(text) is not dict or text.get("format") not in _UNSTRUCTURED:
+        return False
+    return type(items) is str or all(map(_is_plain_item, items))
+
+
 def affinity_of_body(body: Mapping[str, Any], session: str | None = None) -> str:
     """The conversation key: `prompt_cache_key`, the session, `user`, else a hash of how the conversation began, which
     no later turn changes."""
@@ -167,6 +185,16 @@ def affinity_of_body(body: Mapping[str, Any], session: str | None = None) -> str
         if type(named) is str and named:
             return named
     return _hashed(_beginning(body))
+
+
+def _is_plain_message(message: Any) -> bool:
+    if type(message) is not dict or message.get("role") in ("tool", "function"):
+        return False
+    return not message.get("tool_calls") and not message.get("function_call")
+
+
+def _is_plain_item(item: Any) -> bool:
+    return type(item) is dict and item.get("type", "message") in ("message", "reasoning")
 
 
 _KINDS: Mapping[type, str] = {str: "a string", list: "an array", dict: "an object"}

@@ -16,15 +16,20 @@ from lib.errors import GatewayError, UpstreamError, Verdict, ended_early
 _TAIL = 16 * 1024
 """Bytes of the stream's end that are kept: the terminal event's usage stands in them, and the last sequence number."""
 _MAX_FIRST = 256 * 1024
+_MAX_SEEN = 8 * 1024 * 1024
+"""Bytes of a stream that are kept for the case that it has to be cut short; beyond that, none is."""
 _MAX_DONE = 64
 """Bytes of a `[DONE]` and all that may surround it."""
 _BOM = b"\xef\xbb\xbf"
 
 
 class StreamWatch:
-    """One stream. `feed` what comes; then `finish` at the end of the body, or `fail`."""
+    """One stream. `feed` what comes; then `finish` at the end of the body, or `fail`.
 
-    def __init__(self, wire: Wire, *, max_event_bytes: int) -> None:
+    may_cut: it may have to stop before its time, for which a Responses stream is kept.
+    """
+
+    def __init__(self, wire: Wire, *, max_event_bytes: int, may_cut: bool = False) -> None:
         self.ended = False
         """The stream is whole: what comes after it is of no use."""
         self.is_broken = False
@@ -38,9 +43,13 @@ class StreamWatch:
         """The last large piece, and what came after it."""
         self._first = b""
         self._after_cr = False
+        self._seen: list[bytes] | None = [] if may_cut and wire.cuts_with_all else None
+        self._seen_bytes = 0
 
     def feed(self, chunk: bytes) -> bytes:
         """What may leave: whole events, or nothing. Raises UpstreamError for an event that is too large."""
+        if self.ended:
+            return b""
         if b"\r" in chunk or self._after_cr:
             chunk = self._with_lf(chunk)
         if self._rest or not chunk.endswith(b"\n\n"):
@@ -49,6 +58,11 @@ class StreamWatch:
                 return b""
         if not self._first:
             chunk = self._begun(chunk)
+        if self._seen is not None:  # joined and read when it is cut short, and not before
+            self._seen.append(chunk)
+            self._seen_bytes += len(chunk)
+            if self._seen_bytes > _MAX_SEEN:
+                self._seen = None
         if len(chunk) >= _TAIL:
             self._large = chunk
             self._small.clear()
@@ -86,7 +100,7 @@ class StreamWatch:
             return b""
         end = self._wire.closing(self._first, self._tail())
         if end is None:
-            end = self._wire.cut(self._first, self._tail())
+            end = self._wire.cut(self._first, self._tail(), b"".join(self._seen or ()))
             self.is_broken = end is not None
         self.ended = end is not None
         return end or b""

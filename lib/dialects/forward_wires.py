@@ -33,6 +33,9 @@ _NUMBER = re.compile(rb'"sequence_number": ?(\d{1,15})')
 class Wire(Protocol):
     """What distinguishes the streams of one kind of endpoint. Keeps nothing: one serves all streams."""
 
+    cuts_with_all: bool
+    """Whether `cut` has a use for all that was said."""
+
     def ends(self, piece: bytes) -> bool:
         """Whether the last of these whole events is the last of the stream."""
 
@@ -42,9 +45,9 @@ class Wire(Protocol):
     def broken(self, error: GatewayError, first: bytes, tail: bytes) -> bytes:
         """The end of a stream that broke; `first` is how it began."""
 
-    def cut(self, first: bytes, tail: bytes) -> bytes | None:
+    def cut(self, first: bytes, tail: bytes, seen: bytes) -> bytes | None:
         """The end of a stream that has to stop in the middle, as if it had reached its limit of tokens; None where the
-        API has no such end."""
+        API has no such end. seen: all events, or none where they are not known any more."""
 
     def error_code(self, tail: bytes) -> str | None:
         """The code of the failure that the upstream told at the end; None if it ended well."""
@@ -52,6 +55,8 @@ class Wire(Protocol):
 
 class DoneWire:
     """Chat Completions, and the older Completions."""
+
+    cuts_with_all = False
 
     def ends(self, piece: bytes) -> bool:
         start = max(0, len(piece) - _MAX_DONE)  # nowhere else, because a search through all of it has its price
@@ -69,7 +74,7 @@ class DoneWire:
     def broken(self, error: GatewayError, first: bytes, tail: bytes) -> bytes:
         return sse.encode(msgspec.json.encode(error.envelope())) + sse.DONE
 
-    def cut(self, first: bytes, tail: bytes) -> bytes | None:
+    def cut(self, first: bytes, tail: bytes, seen: bytes) -> bytes | None:
         chunk = _object(first)
         if chunk is None or not isinstance(chunk.get("choices"), list):
             return None
@@ -91,7 +96,7 @@ class TypedWire:
     def __init__(self, good: frozenset[str], bad: frozenset[str], *, is_responses: bool = False) -> None:
         self._bad = bad
         self._ends = good | (bad - {_ERROR} if is_responses else bad)
-        self._is_responses = is_responses
+        self._is_responses = self.cuts_with_all = is_responses
 
     def ends(self, piece: bytes) -> bool:
         return _last_kind(piece) in self._ends
@@ -117,15 +122,13 @@ class TypedWire:
         end = sse.encode(msgspec.json.encode({**event, "sequence_number": _next_number(tail)}), "error")
         return end + self._failed(first, tail + end, error_code(error.code, error.status), error.message)
 
-    def cut(self, first: bytes, tail: bytes) -> bytes | None:
+    def cut(self, first: bytes, tail: bytes, seen: bytes) -> bytes | None:
         response = _response_of(first) if self._is_responses else None
         if response is None:
             return None
-        details = {"reason": "max_output_tokens"}
-        # The items are in what has left already; nothing here has kept them.
-        ended = {**response, "status": "incomplete", "incomplete_details": details, "output": []}
-        event = {"type": "response.incomplete", "response": ended, "sequence_number": _next_number(tail)}
-        return sse.encode(msgspec.json.encode(event), "response.incomplete")
+        from lib.dialects.forward_cut import cut_short
+
+        return cut_short(response, seen, _next_number(tail))
 
     def error_code(self, tail: bytes) -> str | None:
         # The head of a long terminal event is not in the tail, but a failed answer is short.

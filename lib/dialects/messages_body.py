@@ -12,10 +12,10 @@ import msgspec
 
 from lib.canonical.request import CanonicalRequest
 from lib.dialects.messages_count import rough_count
-from lib.dialects.messages_stops import Stops
 from lib.dialects.messages_thinking import Display, display_of, signature_of
 from lib.dialects.output_items import PART_BREAK, OutputItem, Part, read_item
 from lib.dialects.pictures import PICTURE, markdown
+from lib.dialects.stops import Stops
 from lib.errors import UpstreamError, Verdict
 
 _SHOWN = frozenset({"message", "reasoning", "function_call", "custom_tool_call", "web_search_call", PICTURE})

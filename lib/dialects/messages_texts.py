@@ -10,9 +10,9 @@ import msgspec
 from lib.canonical.events import Event
 from lib.dialects.messages_blocks import CITATION, TAIL, TEXT, Blocks, delta, encode
 from lib.dialects.messages_body import citations, text_block
-from lib.dialects.messages_stops import Stops
 from lib.dialects.output_items import Part
 from lib.dialects.places import Places
+from lib.dialects.stops import Stops
 
 Place = tuple[int, int]
 """(output index, content index) of a part of a message."""

@@ -22,6 +22,7 @@ class Part(msgspec.Struct):
     text: str | None = None
     refusal: str | None = None
     annotations: list[dict[str, Any]] | None = None
+    logprobs: Any = None
 
 
 class OutputItem(msgspec.Struct):

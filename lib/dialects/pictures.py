@@ -8,15 +8,18 @@ points to the item's `url`, where the picture was put somewhere, else it is a da
 
 Clients send the text back with the next turn. There the data URLs are taken out of what the assistant said, because
 megabytes of base64 are no text for a model to read, and the pictures go along with the next message of the user, so
-that "make it blue" has something to refer to.
+that "make it blue" has something to refer to. So do pictures that were put somewhere, once it is known which of the
+addresses in a history are theirs: that is not for a dialect to know, and works on canonical items.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from lib.canonical.request import Item
 from lib.dialects.image_urls import check_image_url
 from lib.dialects.output_items import OutputItem
 from lib.errors import InvalidRequest
@@ -29,9 +32,11 @@ MAX_REPLAYED = 16
 _BREAK = "\n\n"
 _FORMATS = frozenset({"png", "jpeg", "webp", "gif"})
 _URL_CHARS = ":/?#@!$&'*+,;=%-._~"
-_SHOWN = re.compile(r'!\[[^\[\]\n]{0,256}+\]\(\s*+(data:image/[^\s()\[\]<>"]*+)\s*+(?:"[^"\[\]\n]{0,256}+"\s*+)?\)')
-"""A Markdown image with a data URL. No repetition gives back what it took, and none can hold the beginning of another
-image, so that the time is linear in the text whatever it holds."""
+_SHOWN = re.compile(
+    r'!\[[^\[\]\n]{0,256}+\]\(\s*+((?:data:image|https?:)/[^\s()\[\]<>"]*+)\s*+(?:"[^"\[\]\n]{0,256}+"\s*+)?\)'
+)
+"""A Markdown image with a data URL, or an address. No repetition gives back what it took, and none can hold the
+beginning of another image, so that the time is linear in the text whatever it holds."""
 
 
 def markdown(item: OutputItem) -> str:
@@ -58,17 +63,21 @@ class Breaks:
 
 
 class Replayed:
-    """The pictures in a history that a client sends back, message by message; `finish` hands them out."""
+    """The pictures in a history that a client sends back, message by message; `finish` hands them out.
 
-    def __init__(self) -> None:
+    addresses: of pictures that were put somewhere, as they are shown → where those are now.
+    """
+
+    def __init__(self, addresses: Mapping[str, str] | None = None) -> None:
+        self._addresses = addresses or {}
         self._count = 0
         self._waiting: list[str] = []
-        """Data URLs that no message of the user has followed yet."""
+        """URLs that no message of the user has followed yet."""
         self._given: list[tuple[list[dict[str, Any]], list[str]]] = []
 
     def taken_from(self, text: str) -> str:
         """What the assistant said, with `[image 1]` and so on for the pictures in it."""
-        return _SHOWN.sub(self._take, text) if "data:image/" in text else text
+        return _SHOWN.sub(self._take, text) if self._addresses or "data:image/" in text else text
 
     def give_to(self, content: list[dict[str, Any]]) -> None:
         """The pictures so far belong to this message of the user, whose canonical parts these are."""
@@ -86,12 +95,56 @@ class Replayed:
             content += [{"type": "input_image", "image_url": url} for url in kept if _is_valid(url)]
 
     def _take(self, match: re.Match[str]) -> str:
+        url = match[1] if match[1].startswith("data:") else self._addresses.get(match[1])
+        if url is None:
+            return match[0]
         self._count += 1
-        self._waiting.append(match[1])
+        self._waiting.append(url)
         return f"[image {self._count}]"
 
 
+def addresses_in(items: Sequence[Item]) -> list[str]:
+    """The http(s) addresses of the Markdown images that the assistant has shown, each once, the newest last."""
+    found: dict[str, None] = {}
+    for part in _said(items):
+        for match in _SHOWN.finditer(part["text"]) if "](" in part["text"] else ():
+            if match[1].startswith("http"):
+                found.pop(match[1], None)
+                found[match[1]] = None
+    return list(found)
+
+
+def with_pictures(items: Sequence[Item], addresses: Mapping[str, str]) -> list[Item]:
+    """The items with these pictures as pictures: out of what the assistant said, and behind the next message of the
+    user. addresses: as for `Replayed`."""
+    pictures = Replayed(addresses)
+    found = []
+    for item in items:
+        if item.get("type") == "message" and isinstance(item.get("content"), list):
+            item = {**item, "content": [*item["content"]]}
+            if item["role"] == "user":
+                pictures.give_to(item["content"])
+            elif item["role"] == "assistant":
+                item["content"] = [_with_less(part, pictures) for part in item["content"]]
+        found.append(item)
+    pictures.finish()
+    return found
+
+
+def _with_less(part: dict[str, Any], pictures: Replayed) -> dict[str, Any]:
+    return {**part, "text": pictures.taken_from(part["text"])} if part["type"] == "output_text" else part
+
+
+def _said(items: Sequence[Item]) -> Iterator[dict[str, Any]]:
+    """The texts of the assistant."""
+    for item in items:
+        if item.get("type") == "message" and item["role"] == "assistant":
+            yield from (part for part in item["content"] if part["type"] == "output_text")
+
+
 def _is_valid(url: str) -> bool:
+    if not url.startswith("data:"):
+        return True  # whoever gave the addresses knows them
     try:
         check_image_url(url, "messages")
     except InvalidRequest:

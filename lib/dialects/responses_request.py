@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lib.canonical.request import CanonicalRequest, Item
+from lib.canonical.request import LOGPROBS, CanonicalRequest, Item
 from lib.dialects.affinity import affinity_of
 from lib.dialects.fields import (
     Check,
@@ -42,7 +42,7 @@ _INCLUDABLE = one_of(
     "computer_call_output.output.image_url",
     "file_search_call.results",
     "message.input_image.image_url",
-    "message.output_text.logprobs",
+    LOGPROBS,
     "reasoning.encrypted_content",
     "web_search_call.action.sources",
     "web_search_call.results",
@@ -58,7 +58,7 @@ FIELDS: Table = table(
     Field("context_management", Check("an array or an object", (list, dict)), neutral=([], {}), treatment=_PASSED),
     Field("conversation", anything, treatment=_REFUSED, reason=_STATELESS.format("conversations")),
     Field("image", object_, treatment=_PASSED),
-    Field("include", string_list, "include", ([],)),
+    Field("include", string_list),
     Field("input", Check("a string or an array of items", (str, list)), required=True),
     Field("instructions", Check("a string (message items belong in 'input')", (str,)), "instructions", ("",)),
     Field("max_output_tokens", integer(1), treatment=_PASSED),
@@ -118,7 +118,7 @@ def parse(body: Mapping[str, Any], past: Sequence[Item] = ()) -> CanonicalReques
         parallel_tool_calls=values.get("parallel_tool_calls"),
         reasoning=_reasoning(values.get("reasoning")),
         text=_text(values.get("text")),
-        include=_include(values.get("include", [])),
+        include=_include(values.get("include", []), fields.asked),
         service_tier=service_tier_of(fields),
         prompt_cache_key=values.get("prompt_cache_key") or None,
         parameters=fields.parameters,
@@ -138,9 +138,11 @@ def _read_stream_options(fields: Fields) -> None:
         ask(fields.asked, "stream_options", "stream_options")
 
 
-def _include(wanted: list[str]) -> list[str]:
+def _include(wanted: list[str], asked: dict[str, str]) -> list[str]:
+    """Log probabilities are asked for by a name of their own, because upstreams have them that include nothing else."""
     for index, name in enumerate(wanted):
         _INCLUDABLE(name, f"include[{index}]")
+        asked[LOGPROBS if name == LOGPROBS else "include"] = "include"
     return list(dict.fromkeys(wanted))
 
 

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any
 
 from lib.canonical.hosted import unavailable
-from lib.canonical.request import CanonicalRequest, Tool
+from lib.canonical.request import LOGPROBS, CanonicalRequest, Tool
 from lib.errors import InvalidRequest
 from lib.upstreams.codex_items import mentions_json, shape_input
 from lib.upstreams.codex_names import Names
@@ -29,6 +29,7 @@ ACCEPTS = frozenset(
         "reasoning",
         "text",
         "include",
+        LOGPROBS,
         "service_tier",
         "prompt_cache_key",
         "client_metadata",
@@ -45,7 +46,7 @@ _INCLUDABLE = frozenset(
         "computer_call_output.output.image_url",
         "file_search_call.results",
         "message.input_image.image_url",
-        "message.output_text.logprobs",
+        LOGPROBS,
         "reasoning.encrypted_content",
         "web_search_call.action.sources",
     }
@@ -80,7 +81,7 @@ def shape(request: CanonicalRequest) -> Shaped:
         "input": items,
         "store": False,
         "stream": True,
-        "include": sorted({*_include(request.include), _REASONING}),
+        "include": sorted({*_include(request), _REASONING}),
         "prompt_cache_key": _cache_key(request),
     }
     if request.reasoning:
@@ -96,7 +97,10 @@ def shape(request: CanonicalRequest) -> Shaped:
     return Shaped(body, names)
 
 
-def _include(wanted: list[str]) -> list[str]:
+def _include(request: CanonicalRequest) -> list[str]:
+    """As asked, but for the log probabilities that a chat wants: models that reason have none, and the backend takes
+    no `top_logprobs`, so that parameter is named as ignored. Whoever speaks Responses knows what they ask for."""
+    wanted = [name for name in request.include if name != LOGPROBS or "logprobs" not in request.asked]
     for index, name in enumerate(wanted):
         if name not in _INCLUDABLE:
             raise InvalidRequest(

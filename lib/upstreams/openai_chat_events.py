@@ -8,19 +8,20 @@ an end without `[DONE]`. A whole `chat.completion` is a stream of one chunk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from lib.canonical.build import Builder, usage
 from lib.canonical.events import Event
-from lib.canonical.request import CanonicalRequest
+from lib.canonical.request import LOGPROBS, CanonicalRequest
 from lib.errors import UpstreamError, Verdict
 from lib.sse import Frame
 from lib.types import Clock
 from lib.upstreams import openai_errors
 from lib.upstreams.openai_chat_calls import CallPiece, Calls
+from lib.upstreams.openai_chat_logprobs import Logprob, logprobs_of
 from lib.upstreams.openai_chat_tools import ChatTools
 
 _INCOMPLETE = {"length": "max_output_tokens", "max_tokens": "max_output_tokens", "content_filter": "content_filter"}
@@ -43,6 +44,7 @@ class _Choice(msgspec.Struct, gc=False):
     message: _Delta | None = None
     finish_reason: str | None = None
     index: int | None = None
+    logprobs: Any = None
 
 
 class _Chunk(msgspec.Struct, gc=False):
@@ -65,6 +67,7 @@ class ChatEvents:
         self.failure: UpstreamError | None = None
         """What broke the stream behind the events that were handed out; the reader raises it next."""
         self._request = request
+        self._wants_logprobs = LOGPROBS in request.include
         self._now = now
         self._id = new_id()
         self._builder: Builder | None = None
@@ -158,16 +161,17 @@ class ChatEvents:
     def _choose(self, choice: _Choice, builder: Builder, events: list[Event]) -> None:
         said = choice.delta or choice.message
         if said is not None:
-            self._say(said, builder, events)
+            logprobs = logprobs_of(choice.logprobs) if self._wants_logprobs else ()
+            self._say(said, logprobs, builder, events)
         if choice.finish_reason in _BROKEN:
             raise _broken(choice.finish_reason)
         if choice.finish_reason:
             self._finish_reason = choice.finish_reason
 
-    def _say(self, said: _Delta, builder: Builder, events: list[Event]) -> None:
+    def _say(self, said: _Delta, logprobs: Sequence[Logprob], builder: Builder, events: list[Event]) -> None:
         content = said.content
-        if type(content) is str and content:
-            events += builder.text(content)
+        if type(content) is str and (content or logprobs):  # a token may be less than a character
+            events += builder.text(content, logprobs)
         thought = said.reasoning_content or said.reasoning
         if thought:
             self._add(builder.reasoning(thought), events)

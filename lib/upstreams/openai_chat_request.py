@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lib.canonical.request import CanonicalRequest
+from lib.canonical.request import LOGPROBS, CanonicalRequest
 from lib.upstreams.openai_chat_messages import shape_messages
 from lib.upstreams.openai_chat_tools import ChatTools, shape_tools
 from lib.upstreams.openai_responses import TIERS, tier_of
@@ -35,7 +35,7 @@ ACCEPTS = (
             "reasoning",
             "text",
         ),
-        *("max_output_tokens", "service_tier", "prompt_cache_key"),
+        *("max_output_tokens", "service_tier", "prompt_cache_key", "logprobs", LOGPROBS, "top_logprobs"),
     }
 )
 """Canonical fields that have an effect here."""
@@ -77,6 +77,7 @@ def shape(request: CanonicalRequest, host: str) -> Shaped:
         **tools.fields,
     }
     text = request.text or {}
+    wants_logprobs = LOGPROBS in request.include or None
     optional = {
         "model": request.model,
         "max_completion_tokens" if is_openai else "max_tokens": parameters.get("max_output_tokens"),
@@ -85,6 +86,8 @@ def shape(request: CanonicalRequest, host: str) -> Shaped:
         "verbosity": text.get("verbosity"),
         "service_tier": tier_of(request),
         "prompt_cache_key": request.prompt_cache_key,
+        "logprobs": wants_logprobs,
+        "top_logprobs": wants_logprobs and parameters.get("top_logprobs"),  # by itself it means nothing, and is refused
     }
     body |= {name: value for name, value in optional.items() if value is not None}
     return Shaped(body, tools)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lib.canonical.events import Event
-from lib.canonical.request import CanonicalRequest, Item, Tool
+from lib.canonical.request import LOGPROBS, CanonicalRequest, Item, Tool
 from lib.upstreams.codex_names import Names, short_call_id
 
 _PARAMETERS = frozenset(
@@ -42,7 +42,7 @@ ACCEPTS = (
             "reasoning",
             "text",
         ),
-        *("include", "service_tier", "prompt_cache_key"),
+        *("include", "service_tier", "prompt_cache_key", "logprobs", LOGPROBS),
     }
 )
 """Canonical fields that have an effect here."""

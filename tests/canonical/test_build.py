@@ -38,6 +38,19 @@ def test_a_text_answer_opens_and_closes_its_message_by_itself() -> None:
     assert response["completed_at"] == 1_795_000_000
 
 
+def test_log_probabilities_stand_with_their_delta_and_in_the_whole_part() -> None:
+    one, two = ({"token": token, "logprob": -0.5, "bytes": [1], "top_logprobs": []} for token in ("a", "b"))
+    made = builder()
+    events = made.text("a", [one]) + made.text("", [two]) + made.refusal("no") + made.text("c") + made.finish(None)
+    told = {event.type: event.fields["logprobs"] for event in events if event.type == "response.output_text.done"}
+    assert [each.fields["logprobs"] for each in events if each.type.endswith("text.delta")] == [[one], [two], []]
+    assert told == {"response.output_text.done": []}  # the second part has none, and nothing of the first
+    first, _, third = events[-1].fields["response"]["output"][0]["content"]
+    assert (first["logprobs"], third["logprobs"]) == ([one, two], [])
+    added = next(each.fields["part"] for each in events if each.type == "response.content_part.added")
+    assert added["logprobs"] == []
+
+
 def test_interleaved_calls_keep_their_arguments_apart() -> None:
     made = builder()
     events = made.call(0, "a", call_id="call_a") + made.call(1, "b", call_id="call_b", custom=True)

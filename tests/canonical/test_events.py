@@ -135,6 +135,20 @@ def test_parts_are_ordered_and_holes_between_them_closed() -> None:
     assert [part["text"] for part in item["content"]] == ["a", "b"]
 
 
+def test_log_probabilities_come_with_their_text() -> None:
+    def told(kind: str, *tokens: str, **fields: Any) -> Event:
+        logprobs = [{"token": token, "logprob": -1} for token in tokens]
+        return event(f"response.output_text.{kind}", output_index=0, content_index=0, logprobs=logprobs, **fields)
+
+    deltas = [told("delta", "a", delta="a"), told("delta", "b", delta="b")]
+    (item,) = collected(*deltas)
+    assert [each["token"] for each in item["content"][0]["logprobs"]] == ["a", "b"]
+    (item,) = collected(*deltas, told("done", "a", "b", text="ab"))
+    assert [each["token"] for each in item["content"][0]["logprobs"]] == ["a", "b"]
+    (item,) = collected(*deltas, told("done", text="ab"))
+    assert [each["token"] for each in item["content"][0]["logprobs"]] == ["a", "b"]
+
+
 def test_citations_come_with_their_text() -> None:
     citation = {"type": "url_citation", "url": "https://example.org"}
     mark = event("response.output_text.annotation.added", annotation=citation, output_index=0, content_index=0)

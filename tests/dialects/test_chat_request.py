@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 
 from lib.canonical.hosted import FLAGS
-from lib.canonical.request import CanonicalRequest
+from lib.canonical.request import LOGPROBS, CanonicalRequest
 from lib.dialects.chat import CHAT
 from lib.dialects.chat_request import FIELDS
 from lib.dialects.fields import Field, Treatment
@@ -69,6 +69,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "parallel_tool_calls": {"tools": [TOOL]},
     "stream_options": {"stream": True},
     "tool_choice": {"tools": [TOOL]},
+    "top_logprobs": {"logprobs": True},
 }
 
 
@@ -111,8 +112,9 @@ def test_null_field_is_the_same_as_an_absent_one(name: str) -> None:
 
 @pytest.mark.parametrize("row", of_treatment(Treatment.PASSED), ids=lambda row: row.name)
 def test_passed_field_is_asked_for_and_handed_on(row: Field) -> None:
-    request = parsed(**{row.name: SAMPLES[row.name]})
-    assert request.asked == {row.canonical: row.name}
+    request = parsed(**NEEDS.get(row.name, {}), **{row.name: SAMPLES[row.name]})
+    assert request.asked.pop(row.canonical or "") == row.name
+    assert request.asked.keys() == NEEDS.get(row.name, {}).keys()
     assert request.parameters == {row.canonical: SAMPLES[row.name]}
 
 
@@ -121,12 +123,15 @@ def test_honoured_field_is_asked_for_if_an_upstream_has_to_take_part(row: Field)
     request = parsed(**NEEDS.get(row.name, {}), **{row.name: SAMPLES[row.name]})
     if row.name == "service_tier":
         assert request.asked == {"service_tier": "service_tier"}
+    elif row.name == "logprobs":
+        assert (request.asked, request.include) == ({"logprobs": "logprobs"}, [LOGPROBS])
     elif row.target is not None:
         assert row.name in request.asked[row.target]
         assert getattr(request, row.target) not in (None, [])
     else:
         assert request.asked == {}
-    assert request.parameters == {}
+    # The gateway serves `stop`; an upstream that knows it gets it all the same.
+    assert request.parameters == ({"stop": ["END"]} if row.name == "stop" else {})
 
 
 @pytest.mark.parametrize("row", of_treatment(Treatment.REFUSED), ids=lambda row: row.name)
@@ -168,6 +173,17 @@ def test_body_without_messages_is_refused(body: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest) as caught:
         CHAT.parse(body)
     assert caught.value.param == "messages"
+
+
+def test_most_likely_tokens_are_of_no_use_without_log_probabilities() -> None:
+    error = refusal(top_logprobs=3)
+    assert (error.param, "'logprobs'" in error.message) == ("top_logprobs", True)
+    assert parsed(top_logprobs=0, logprobs=False).include == []
+
+
+@pytest.mark.parametrize("stop", [["x" * 1025], "x" * 1025, ["a"] * 5, [1]])
+def test_stop_sequences_are_few_and_short(stop: Any) -> None:
+    assert refusal(stop=stop).param == "stop"
 
 
 def test_newer_name_of_the_token_cap_wins() -> None:

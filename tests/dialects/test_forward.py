@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from lib.canonical.hosted import FLAGS
-from lib.dialects.forward import ENDPOINTS, UnreadJson, affinity_of_body, forwards, unread_form, unread_json
+from lib.dialects.forward import ENDPOINTS, UnreadJson, affinity_of_body, forwards, is_plain, unread_form, unread_json
 from lib.dialects.forward_form import Form, FormPart, Span
 from lib.errors import InvalidRequest, NotAllowed
 
@@ -181,3 +181,57 @@ def test_later_turns_keep_the_conversation_key_and_other_conversations_have_anot
 )
 def test_the_conversation_key_of_any_body_is_a_hash(odd: Any) -> None:
     assert all(len(affinity_of_body({name: odd})) == 32 for name in ("messages", "input", "prompt", "instructions"))
+
+
+TOOL = {"type": "function", "function": {"name": "dive"}}
+ASKED = {"role": "user", "content": "Hi"}
+
+
+@pytest.mark.parametrize(
+    ("more", "plain"),
+    [
+        ({}, True),
+        ({"tools": None, "tool_choice": None, "response_format": None}, True),
+        ({"temperature": 0.5, "stop": ["x"], "response_format": {"type": "text"}}, True),
+        ({"tools": [TOOL]}, False),
+        ({"tools": []}, False),
+        ({"tool_choice": "none"}, False),
+        ({"parallel_tool_calls": False}, False),
+        ({"functions": [{"name": "dive"}]}, False),
+        ({"function_call": "auto"}, False),
+        ({"web_search_options": {}}, False),
+        ({"response_format": {"type": "json_object"}}, False),
+        ({"response_format": {"type": "json_schema", "json_schema": {}}}, False),
+        ({"response_format": 5}, False),
+        ({"messages": [ASKED, {"role": "assistant", "content": "Hi", "tool_calls": None}, ASKED]}, True),
+        ({"messages": [ASKED, {"role": "assistant", "content": None, "tool_calls": [{}]}]}, False),
+        ({"messages": [ASKED, {"role": "assistant", "function_call": {"name": "dive"}}]}, False),
+        ({"messages": [ASKED, {"role": "tool", "tool_call_id": "c", "content": "7"}]}, False),
+        ({"messages": [ASKED, {"role": "function", "name": "dive", "content": "7"}]}, False),
+        ({"messages": [ASKED, "Hi"]}, False),
+        ({"messages": [ASKED, {"role": ["tool"]}]}, True),
+    ],
+)
+def test_a_plain_chat_has_nothing_of_tools_in_it(more: dict[str, Any], plain: bool) -> None:
+    assert is_plain("chat", {"messages": [ASKED]} | more) is plain
+
+
+@pytest.mark.parametrize(
+    ("more", "plain"),
+    [
+        ({}, True),
+        ({"input": [ASKED, {"type": "message", **ASKED}, {"type": "reasoning", "summary": []}]}, True),
+        ({"text": {"verbosity": "low"}}, True),
+        ({"text": {"format": {"type": "text"}}}, True),
+        ({"text": {"format": {"type": "json_object"}}}, False),
+        ({"text": "low"}, False),
+        ({"tools": [{"type": "web_search"}]}, False),
+        ({"tool_choice": "auto"}, False),
+        ({"input": [{"type": "function_call", "call_id": "c"}]}, False),
+        ({"input": [{"type": "custom_tool_call_output", "call_id": "c"}]}, False),
+        ({"input": [{"type": "item_reference", "id": "i"}]}, False),
+        ({"input": ["Hi"]}, False),
+    ],
+)
+def test_a_plain_response_has_nothing_of_tools_in_it(more: dict[str, Any], plain: bool) -> None:
+    assert is_plain("responses", {"input": "Hi"} | more) is plain

@@ -31,7 +31,7 @@ def test_a_stream_ends_with_its_own_last_event_alone(wire: Wire, piece: bytes, e
 
 def test_a_stream_that_has_to_stop_ends_as_one_that_is_too_long() -> None:
     first = b'data: {"id":"c1","object":"chat.completion.chunk","created":5,"model":"m","choices":[{"delta":{}}]}\n\n'
-    end = CHAT.cut(first, first)
+    end = CHAT.cut(first, first, b"")
     assert end is not None and end.endswith(b"data: [DONE]\n\n")
     last = msgspec.json.decode(end.split(b"\n")[0].removeprefix(b"data: "))
     assert last == {
@@ -41,14 +41,14 @@ def test_a_stream_that_has_to_stop_ends_as_one_that_is_too_long() -> None:
         "model": "m",
         "choices": [{"index": 0, "delta": {}, "finish_reason": "length"}],
     }
-    older = CHAT.cut(b'data: {"object":"text_completion","choices":[]}\n\n', b"")
+    older = CHAT.cut(b'data: {"object":"text_completion","choices":[]}\n\n', b"", b"")
     assert older is not None and b'"text":""' in older
 
 
 def test_every_choice_that_is_open_gets_its_end() -> None:
     first = b'data: {"object":"chat.completion.chunk","choices":[{"index":1,"delta":{"content":"a"}}]}\n\n'
     tail = first + b'data: {"choices":[{"index":0,"finish_reason":"stop"},{"index":2,"delta":{}}]}\n\n'
-    end = CHAT.cut(first, tail)
+    end = CHAT.cut(first, tail, b"")
     assert end is not None
     last = msgspec.json.decode(end.split(b"\n")[0].removeprefix(b"data: "))
     assert [(each["index"], each["finish_reason"]) for each in last["choices"]] == [(1, "length"), (2, "length")]
@@ -56,7 +56,7 @@ def test_every_choice_that_is_open_gets_its_end() -> None:
 
 def test_a_response_that_has_to_stop_is_incomplete() -> None:
     first = b'data: {"type":"response.created","response":{"id":"r","status":"in_progress"},"sequence_number":0}\n\n'
-    end = RESPONSES.cut(first, first)
+    end = RESPONSES.cut(first, first, b"")
     assert end is not None and end.startswith(b"event: response.incomplete\n")
     event = msgspec.json.decode(end.split(b"\n")[1].removeprefix(b"data: "))
     assert event["sequence_number"] == 1 and event["response"]["status"] == "incomplete"
@@ -65,4 +65,4 @@ def test_a_response_that_has_to_stop_is_incomplete() -> None:
 
 @pytest.mark.parametrize(("wire", "first"), [(CHAT, b"data: no json\n\n"), (CHAT, b""), (RESPONSES, b"data: {}\n\n")])
 def test_what_did_not_say_what_it_is_has_no_such_end(wire: Wire, first: bytes) -> None:
-    assert wire.cut(first, first) is None and SPEECH.cut(first, first) is None
+    assert wire.cut(first, first, b"") is None and SPEECH.cut(first, first, b"") is None

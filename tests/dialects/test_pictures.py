@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.dialects.output_items import OutputItem
-from lib.dialects.pictures import MAX_REPLAYED, PICTURE, Breaks, Replayed, markdown
+from lib.dialects.pictures import MAX_REPLAYED, PICTURE, Breaks, Replayed, addresses_in, markdown, with_pictures
 
 URL = "data:image/png;base64,iVBORw0KGgo="
 SHOWN = f"![image]({URL})"
@@ -97,6 +97,8 @@ HOSTILE = [
     "![" + "a" * 256,
     "![a](   ",
     '![a](data:image/x "',
+    "![a](https://x",
+    "![a](http",
 ]
 
 
@@ -106,7 +108,8 @@ def test_hostile_text_takes_no_longer_than_its_length(piece: str) -> None:
     began = time.process_time()
     left, _ = replayed(text)
     assert left == text
-    assert time.process_time() - began < 2
+    assert addresses_in([said("assistant", text)]) == []
+    assert time.process_time() - began < 3
 
 
 @given(
@@ -117,4 +120,50 @@ def test_no_picture_is_left_and_no_text_is_lost(text: str) -> None:
     assert SHOWN not in left
     pieces = [re.escape(piece) for piece in re.split(r"\[image \d+\]", left)]
     assert re.fullmatch(r"!\[[^\n]*?\]\(\s*data:[^)]*\)".join(pieces), text)
-    assert len(urls) == len(pieces) - 1
+    assert len(urls) <= len(pieces) - 1  # two URLs in a row are no valid one
+    assert set(urls) <= {URL}
+
+
+OLD, NEW = "https://a.example/b.png?old=%20", "https://a.example/b.png?new=1"
+OTHER = "http://b.example/c.png"
+
+
+def said(role: str, *texts: str) -> dict[str, Any]:
+    kind = "output_text" if role == "assistant" else "input_text"
+    return {"type": "message", "role": role, "content": [{"type": kind, "text": text} for text in texts]}
+
+
+def test_addresses_of_images_are_found_where_the_assistant_shows_them() -> None:
+    items = [
+        said("user", f"![a]({NEW})"),
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": f"![a]({NEW})"},
+        said("assistant", f"![a]({OLD}) and {SHOWN}", f'[no image]({NEW}), ![b]( {OTHER} "Title")'),
+        said("assistant", f"again: ![]({OLD})"),
+    ]
+    assert addresses_in(items) == [OTHER, OLD]
+    assert addresses_in([]) == []
+
+
+def test_known_addresses_come_back_as_pictures() -> None:
+    items = [
+        said("user", "draw"),
+        said("assistant", f"Here: ![image]({OLD}), not ![mine]({OTHER})"),
+        {"type": "reasoning", "summary": []},
+        said("user", "make it blue"),
+        said("user", "please"),
+    ]
+    before = repr(items)
+    found = with_pictures(items, {OLD: NEW})
+    assert repr(items) == before
+    assert found[1] == said("assistant", f"Here: [image 1], not ![mine]({OTHER})")
+    assert found[3]["content"] == [
+        {"type": "input_text", "text": "make it blue"},
+        {"type": "input_image", "image_url": NEW},
+    ]
+    assert [found[0], found[2], found[4]] == [items[0], items[2], items[4]]
+
+
+def test_a_refusal_holds_no_picture() -> None:
+    refusal = {"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": f"![a]({OLD})"}]}
+    assert addresses_in([refusal]) == []
+    assert with_pictures([refusal, said("user", "x")], {OLD: NEW}) == [refusal, said("user", "x")]

@@ -4,7 +4,7 @@ import pytest
 from openai.types.responses import ResponseIncludable
 from openai.types.responses.response_create_params import ResponseCreateParamsBase
 
-from lib.canonical.request import CanonicalRequest
+from lib.canonical.request import LOGPROBS, CanonicalRequest
 from lib.dialects.fields import Treatment
 from lib.dialects.responses_request import FIELDS, parse
 from lib.errors import InvalidRequest
@@ -213,6 +213,11 @@ def test_wrong_members_are_refused_by_name(body: Fields, param: str) -> None:
 
 def test_every_official_include_is_allowed() -> None:
     assert parsed(include=list(get_args(ResponseIncludable))).include == list(get_args(ResponseIncludable))
+
+
+def test_log_probabilities_are_asked_for_by_a_name_of_their_own() -> None:
+    assert parsed(include=[LOGPROBS]).asked == {LOGPROBS: "include"}
+    assert parsed(include=[LOGPROBS, "web_search_call.results"]).asked == {LOGPROBS: "include", "include": "include"}
 
 
 def test_stream_options_without_a_stream_change_nothing() -> None:

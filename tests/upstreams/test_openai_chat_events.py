@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from lib.canonical.events import Event
+from lib.canonical.request import LOGPROBS
 from lib.errors import UpstreamError, Verdict
 from lib.upstreams.openai_chat_events import usage_of
 from tests.fakes.openai_chat import USAGE, chunk, chunks
@@ -33,6 +34,21 @@ def test_content_in_parts_is_read() -> None:
     thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
     events = read(chunk({"content": [thinking, {"type": "text", "text": "yes"}, 5]}), chunk({}, "stop"))
     assert [part["text"] for part in parts(events)] == ["hm", "yes"]
+
+
+def test_log_probabilities_are_read_where_they_were_asked_for() -> None:
+    said = chunks("Hello there", top_logprobs=1)
+    events = read(*said, include=[LOGPROBS])
+    found = [token for event in events if event.type.endswith("text.delta") for token in event.fields["logprobs"]]
+    assert "".join(token["token"] for token in found) == "Hello there"
+    assert parts(events)[0]["logprobs"] == found
+    assert parts(read(*said))[0]["logprobs"] == []
+
+
+def test_a_token_that_is_less_than_a_character_keeps_its_log_probability() -> None:
+    half = {"token": "\\xe2", "logprob": -1.5, "bytes": [226]}
+    events = read(chunk({"content": ""}, logprobs=[half]), chunk({"content": "⛴"}, "stop"), include=[LOGPROBS])
+    assert parts(events)[0]["logprobs"] == [{**half, "top_logprobs": []}] and parts(events)[0]["text"] == "⛴"
 
 
 def test_a_refusal_stays_one() -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from lib.canonical.request import CanonicalRequest
-from lib.dialects import chat_request, messages_request
+from lib.canonical.request import LOGPROBS, CanonicalRequest
+from lib.dialects import chat_request, messages_request, responses_request
 from lib.upstreams.openai_chat_request import ACCEPTS, shape
 from tests.fakes.openai_rules import check_chat
 from tests.upstreams.openai_asking import TOOL, request, user
+
+ENCRYPTED = "reasoning.encrypted_content"
 
 OPENAI = "api.openai.com"
 
@@ -81,6 +83,8 @@ def test_a_chat_comes_out_as_it_went_in() -> None:
         "prompt_cache_key": "k",
         "prompt_cache_retention": "24h",
         "max_completion_tokens": 50,
+        "logprobs": True,
+        "top_logprobs": 2,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
@@ -101,7 +105,17 @@ def test_what_a_chat_has_no_place_for_is_neither_sent_nor_accepted() -> None:
     asked = {"model": "m", "max_tokens": 5, "top_k": 3, "messages": [{"role": "user", "content": "Hi"}]}
     parsed = messages_request.parse(asked)
     assert "top_k" not in body_of(parsed) and set(parsed.asked) - ACCEPTS == {"top_k"}
-    assert not {"include", "truncation", "max_tool_calls", "logprobs"} & ACCEPTS
+    assert not {"include", "truncation", "max_tool_calls"} & ACCEPTS
+
+
+def test_log_probabilities_that_are_included_are_asked_for() -> None:
+    included = responses_request.parse({"input": "Hi", "include": [LOGPROBS, ENCRYPTED], "top_logprobs": 2})
+    body = body_of(included)
+    assert (body["logprobs"], body["top_logprobs"]) == (True, 2)
+    assert set(included.asked) - ACCEPTS == {"include"}
+    plain = body_of(responses_request.parse({"input": "Hi", "include": [ENCRYPTED], "top_logprobs": 2}))
+    assert not {"logprobs", "top_logprobs"} & plain.keys()
+    assert set(responses_request.parse({"input": "Hi", "include": [LOGPROBS]}).asked) <= ACCEPTS
 
 
 @pytest.mark.parametrize(

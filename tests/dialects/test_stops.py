@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.dialects.messages_stops import Stops
+from lib.dialects.stops import Stops
 from tests.dialects.chat_streams import created, done, ended, message, output_text, text_deltas
 from tests.dialects.messages_streams import accumulated, rendered
 
