@@ -31,6 +31,8 @@ class Target:
     forwarder: Forwarder | None = None
     any_vendor: bool = False
     """Whether its models may be of any vendor, so that its catalogue decides what a foreign name means."""
+    image_urls_only: bool = False
+    """Whether it takes pictures in a conversation by their address alone."""
 
     @property
     def name(self) -> str:
@@ -42,7 +44,8 @@ class Catalogues:
     """The model lists of targets.
 
     cache_s: how long one is good; after that it serves on while no new one is to be had.
-    wait_s: how long one of several upstreams may keep the others' requests waiting.
+    wait_s: how long a request waits for one. Requests that want the same one at the same time wait for one fetch, which
+    goes on as long as any of them is there.
     """
 
     def __init__(self, *, cache_s: float, now: Clock, wait_s: float = 10.0) -> None:
@@ -53,6 +56,8 @@ class Catalogues:
         """When to ask again, and the list."""
         self._failed: dict[_Key, tuple[float, GatewayError]] = {}
         """Until when it is not asked, and why."""
+        self._fetches: dict[_Key, _Fetch] = {}
+        """Those under way."""
 
     async def of(self, target: Target, caller: Caller) -> list[Model]:
         """One target's list, best first; hidden ones are in it. Raises GatewayError."""
@@ -61,16 +66,42 @@ class Catalogues:
         if kept is not None and kept[0] > self._now():
             return kept[1]
         try:
-            models = await _fetch(target)
+            async with asyncio.timeout(self._wait_s):
+                models = await self._fetched(key, target)
+        except TimeoutError as error:
+            if kept is None:
+                raise _late(target) from error
+            self._keep(key, kept[1], _REST_S)
+            return kept[1]
         except GatewayError as error:
             if kept is None or error.status == 401:
                 self._kept.pop(key, None)
                 raise
             models = kept[1]
+        self._keep(key, models, self._cache_s)
+        return models
+
+    async def _fetched(self, key: _Key, target: Target) -> list[Model]:
+        fetch = self._fetches.get(key)
+        if fetch is None or fetch.task.get_loop() is not asyncio.get_running_loop():
+            fetch = self._fetches[key] = _Fetch(asyncio.ensure_future(_fetch(target)))
+        fetch.waiting += 1
+        try:
+            return await asyncio.shield(fetch.task)
+        finally:
+            fetch.waiting -= 1
+            if not fetch.waiting:
+                if self._fetches.get(key) is fetch:
+                    del self._fetches[key]
+                fetch.task.cancel()  # without effect on one that is over
+                await asyncio.wait({fetch.task})
+                if not fetch.task.cancelled():
+                    fetch.task.exception()  # nobody waits for it any more
+
+    def _keep(self, key: _Key, models: list[Model], life_s: float) -> None:
         if len(self._kept) >= _MAX_CATALOGUES:
             self._kept.pop(next(iter(self._kept)))
-        self._kept[key] = (self._now() + self._cache_s, models)
-        return models
+        self._kept[key] = (self._now() + life_s, models)
 
     async def of_all(self, targets: Sequence[Target], caller: Caller) -> list[list[Model]]:
         """Every target's list, fetched side by side. One that cannot be had in time is empty, unless none can: then the
@@ -100,25 +131,30 @@ class Catalogues:
         if failure is not None and until > self._now():
             return failure
         try:
-            async with asyncio.timeout(self._wait_s):
-                return await self.of(target, caller)
-        except TimeoutError:
-            if key in self._kept:
-                _, models = self._kept[key]
-                self._kept[key] = (self._now() + _REST_S, models)
-                return models
-            error: GatewayError = UpstreamError(
-                f"The model list of the upstream '{target.name}' did not come in time.",
-                verdict=Verdict.SERVICE,
-                status=504,
-                code="upstream_timeout",
-            )
-        except GatewayError as exc:
-            error = exc
-        if len(self._failed) >= _MAX_CATALOGUES:
-            self._failed.pop(next(iter(self._failed)))
-        self._failed[key] = (self._now() + _REST_S, error)
-        return error
+            return await self.of(target, caller)
+        except GatewayError as error:
+            if len(self._failed) >= _MAX_CATALOGUES:
+                self._failed.pop(next(iter(self._failed)))
+            self._failed[key] = (self._now() + _REST_S, error)
+            return error
+
+
+@dataclass(slots=True)
+class _Fetch:
+    """A list on its way, and how many requests wait for it."""
+
+    task: asyncio.Future[list[Model]]
+    waiting: int = 0
+
+
+def _late(target: Target) -> UpstreamError:
+    return UpstreamError(
+        f"The model list of the upstream '{target.name}' did not come in time. A request that names its model does "
+        "without it.",
+        verdict=Verdict.SERVICE,
+        status=504,
+        code="upstream_timeout",
+    )
 
 
 def _key(target: Target, caller: Caller) -> _Key:
@@ -132,7 +168,7 @@ async def _fetch(target: Target) -> list[Model]:
         try:
             lease = await target.credentials.lease(affinity=AFFINITY, model=None, tried=tried)
         except PoolExhausted as exhausted:
-            raise exhausted if error is None or exhausted.status in (401, 429) else error from exhausted
+            raise exhausted if error is None or exhausted.code != "no_account_left" else error from exhausted
         tried.append(lease.account)
         try:
             return await target.upstream.models(lease)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from lib import sse
 from lib.deadline import CODE, CUT_COMMENT, in_time
-from lib.dialects.forward import DIALECT_PATHS, UnreadJson, forwards
+from lib.dialects.forward import DIALECT_PATHS, UnreadJson, forwards, is_plain
 from lib.dialects.forward_stream import StreamWatch
 from lib.dialects.forward_tail import usage_in
 from lib.dialects.forward_wires import Wire
@@ -26,6 +26,8 @@ _JSON = "application/json"
 _OWN_PICTURES = (b"](data:image/", b"](data:image\\/")
 """How the gateway's own chat answers show a picture; some JSON encoders escape slashes. In a history it is not for an
 upstream to read as text."""
+_PICTURE = b"data:image"
+"""A picture that stands in a body itself. In other spellings, which nobody uses, the upstream refuses it."""
 
 
 class Unread(Protocol):
@@ -74,6 +76,10 @@ class ForwardRelay:
         route = await self._router.pick(None if unread.model in ("", "auto") else unread.model, caller)
         if route.forwarder is None or path not in route.forwarder.endpoints:
             return None
+        if not (route.forwarder.takes_tools or is_plain(dialect, body)):
+            return None
+        if route.image_urls_only and _PICTURE in raw:
+            return None
         return await self.reply(unread, path, wire, caller, trace, route)
 
     async def _reply(
@@ -104,10 +110,12 @@ async def forward_reply(
     A stream of events has no content type among its headers, because the sender of streams has it; a body that is
     handed on as it comes has one.
     """
+    if answer.has_begun:
+        trace.first_byte_at = now()
     kind = answer.headers.get("content-type", "").partition(";")[0]
     if kind == _EVENTS:
         headers = {name: value for name, value in answer.headers.items() if name != "content-type"}
-        watch = StreamWatch(wire, max_event_bytes=max_event_bytes)
+        watch = StreamWatch(wire, max_event_bytes=max_event_bytes, may_cut=trace.deadline_at is not None)
         return Reply(200, headers, stream=ForwardStream(answer, watch, trace, now, report), keep_alive=sse.KEEP_ALIVE)
     body = ForwardBody(answer, trace, now, report)
     if kind != _JSON:

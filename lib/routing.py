@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lib.catalogues import Catalogues, Target
-from lib.errors import NotAllowed, NotFound, UpstreamError, Verdict
+from lib.errors import GatewayError, NotAllowed, NotFound, UpstreamError, Verdict
 from lib.model_map import ModelMap, ModelNames, matches
-from lib.types import Caller, Clock, Model, Route
+from lib.types import Caller, Clock, Model, Route, Trace
 
 GENERATE = "generate"
 IMAGES = "images"
@@ -72,18 +72,26 @@ class Router:
         target, model = await self._choose(model, targets, serving, caller, endpoint)
         if caller.allowed_models and not _is_allowed(caller, target.name, asked, model):
             raise _not_allowed(asked or model)
-        return Route(target.upstream, target.credentials, model, target.images, target.forwarder)
+        return Route(
+            target.upstream, target.credentials, model, target.images, target.forwarder, target.image_urls_only
+        )
 
     def forwards(self, path: str, caller: Caller) -> bool:
         """Whether any upstream of this caller takes bodies for the path as they are."""
         return any(_serves(target, path) for target in self._targets(caller))
 
-    async def models(self, caller: Caller) -> list[tuple[Model, str]]:
+    async def models(self, caller: Caller, trace: Trace) -> list[tuple[Model, str]]:
         """What this caller may ask for, best first, each with its upstream's name; hidden ones are among them. A name
-        that an earlier upstream has is listed with its upstream before it. Raises GatewayError."""
+        that an earlier upstream has is listed with its upstream before it. Raises GatewayError; the trace then knows
+        the upstream that failed."""
         targets = self._targets(caller)
+        try:
+            catalogues = await self._catalogues.of_all(targets, caller)
+        except GatewayError:
+            trace.upstream = targets[0].name  # none has a list, and the first one's failure is told
+            raise
         listed: dict[str, tuple[Model, Target]] = {}
-        for target, models in zip(targets, await self._catalogues.of_all(targets, caller), strict=True):
+        for target, models in zip(targets, catalogues, strict=True):
             for model in models:
                 listed.setdefault(model.id if model.id not in listed else f"{target.name}/{model.id}", (model, target))
         return [

@@ -177,6 +177,10 @@ class ForwardedAnswer(Protocol):
     def headers(self) -> Mapping[str, str]:
         """The headers that the caller gets, lower-case names: the content type and the like."""
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the first bytes of the body are there, or have been taken."""
+
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Raises UpstreamError where the answer breaks off."""
 
@@ -192,6 +196,8 @@ class Forwarder(Protocol):
     endpoints: frozenset[str]
     """The paths that it serves, as in `Forwarded.path`. A dialect's own path among them means that its requests can be
     forwarded, too."""
+    takes_tools: bool
+    """Whether such requests may have tools and structured output in them."""
 
     async def forward(self, request: Forwarded, lease: Lease, *, timeout_s: float) -> ForwardedAnswer:
         """Send it; return when the first bytes of a good answer are there. Raises UpstreamError for all but 2xx."""
@@ -207,6 +213,8 @@ class Route:
     """The upstream's name for the model."""
     images: ImageUpstream | None = None
     forwarder: Forwarder | None = None
+    image_urls_only: bool = False
+    """Whether the upstream takes pictures in a conversation by their address alone."""
 
 
 class Renderer(Protocol):

@@ -87,3 +87,86 @@ def test_the_first_failure_is_told_when_no_list_is_to_be_had() -> None:
         with pytest.raises(UpstreamError) as caught:
             asyncio.run(made.of_all(targets, KEY))
         assert caught.value.verdict is Verdict.SERVICE
+
+
+class GatedUpstream(ScriptedUpstream):
+    """Lists its models when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.cancelled = 0
+
+    async def models(self, lease: Lease) -> list[Model]:
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return await super().models(lease)
+
+
+def test_a_single_list_is_not_waited_for_without_end() -> None:
+    made = Catalogues(cache_s=10, now=lambda: 0.0, wait_s=0.02)
+
+    async def main() -> None:
+        before = asyncio.all_tasks()
+        with pytest.raises(UpstreamError, match="did not come in time") as caught:
+            await made.of(Target(SlowUpstream(), ScriptedCredentials()), KEY)
+        assert (caught.value.status, caught.value.code) == (504, "upstream_timeout")
+        assert asyncio.all_tasks() == before
+
+    asyncio.run(asyncio.wait_for(main(), 5))
+
+
+def test_requests_at_the_same_time_fetch_a_list_once_and_one_that_leaves_takes_nothing_along() -> None:
+    made = Catalogues(cache_s=10, now=lambda: 0.0)
+    upstream = GatedUpstream()
+    target = Target(upstream, ScriptedCredentials())
+
+    async def main() -> None:
+        asking = [asyncio.ensure_future(made.of(target, KEY)) for _ in range(4)]
+        await asyncio.sleep(0.01)
+        asking[0].cancel()
+        await asyncio.sleep(0.01)
+        upstream.gate.set()
+        left, *found = await asyncio.gather(*asking, return_exceptions=True)
+        assert isinstance(left, asyncio.CancelledError)
+        assert all(models == upstream.catalogue for models in found)
+
+    asyncio.run(asyncio.wait_for(main(), 5))
+    assert (upstream.catalogue_calls, upstream.cancelled) == (1, 0)
+
+
+def test_the_last_one_that_leaves_ends_the_fetch_and_the_next_one_begins_anew() -> None:
+    made = Catalogues(cache_s=10, now=lambda: 0.0)
+    upstream = GatedUpstream()
+    target = Target(upstream, ScriptedCredentials())
+
+    async def main() -> None:
+        before = asyncio.all_tasks()
+        asking = [asyncio.ensure_future(made.of(target, KEY)) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        for each in asking:
+            each.cancel()
+        await asyncio.wait(asking)
+        assert upstream.cancelled == 1 and asyncio.all_tasks() == before
+        upstream.gate.set()
+        assert await made.of(target, KEY) == upstream.catalogue
+
+    asyncio.run(asyncio.wait_for(main(), 5))
+
+
+def test_a_failure_reaches_all_who_wait_for_it() -> None:
+    made = Catalogues(cache_s=10, now=lambda: 0.0)
+    upstream = GatedUpstream()
+    upstream.catalogue = failure(Verdict.REQUEST)
+    target = Target(upstream, ScriptedCredentials())
+
+    async def main() -> None:
+        upstream.gate.set()
+        found = await asyncio.gather(*(made.of(target, KEY) for _ in range(3)), return_exceptions=True)
+        assert found == [upstream.catalogue] * 3
+
+    asyncio.run(asyncio.wait_for(main(), 5))
+    assert upstream.catalogue_calls == 1

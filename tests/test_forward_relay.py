@@ -24,8 +24,9 @@ Step = bytes | Exception | float
 class ScriptedBody:
     """Plays steps, and writes down what is done with it."""
 
-    def __init__(self, script: Sequence[Step], kind: str, log: list[str]) -> None:
+    def __init__(self, script: Sequence[Step], kind: str, log: list[str], has_begun: bool = True) -> None:
         self.headers = {"content-type": kind, "x-other": "1"}
+        self.has_begun = has_begun
         self._script = script
         self._log = log
 
@@ -48,7 +49,13 @@ class ScriptedBody:
 class Run:
     """What came of one answer."""
 
-    def __init__(self, *script: Step, kind: str = "text/event-stream; charset=utf-8", wire: Wire = CHAT) -> None:
+    def __init__(
+        self,
+        *script: Step,
+        kind: str = "text/event-stream; charset=utf-8",
+        wire: Wire = CHAT,
+        has_begun: bool = True,
+    ) -> None:
         self.log: list[str] = []
         self.reports: list[UpstreamError | None] = []
         self.trace = Trace("r", 0.0)
@@ -56,7 +63,7 @@ class Run:
         self.settled_at_piece: int | None = None
         self.error: GatewayError | None = None
         self.reply: Reply | None = None
-        self._body = ScriptedBody(script, kind, self.log)
+        self._body = ScriptedBody(script, kind, self.log, has_begun)
         self._wire = wire
 
     async def report(self, error: UpstreamError | None) -> None:
@@ -208,3 +215,32 @@ def test_json_that_breaks_is_an_error_and_closed(error: Exception) -> None:
         asyncio.run(run.open())
 
     assert run.log == ["closed", "reported"]
+
+
+@pytest.mark.parametrize("kind", ["text/event-stream", "audio/mpeg", "application/json"])
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_the_time_to_first_byte_is_known_when_the_head_leaves_if_the_answer_has_begun(
+    kind: str, has_begun: bool
+) -> None:
+    run = Run(CHUNK, sse.DONE, kind=kind, has_begun=has_begun)
+
+    async def main() -> None:
+        reply = await run.open()
+        # What is whole has begun in any case.
+        assert run.trace.first_byte_at == (5.0 if has_begun or reply.body else None)
+        if reply.stream is not None:
+            await anext(aiter(reply.stream))
+            assert run.trace.first_byte_at == 5.0
+            await reply.stream.aclose()
+
+    asyncio.run(main())
+
+
+def test_a_responses_stream_that_is_cut_ends_with_what_was_said() -> None:
+    created = b'data: {"type":"response.created","response":{"id":"r1"},"sequence_number":0}\n\n'
+    delta = b'data: {"type":"response.output_text.delta","output_index":0,"item_id":"m1","delta":"Hi"}\n\n'
+    run = Run(created, delta, 5.0, wire=RESPONSES)
+    run.trace.deadline_at = 5.02
+    run()
+
+    assert b'"text":"Hi"' in run.pieces[-1].partition(b"event: response.incomplete\n")[2]

@@ -10,7 +10,7 @@ from lib.catalogues import Target
 from lib.errors import GatewayError, NotAllowed, NotFound, UpstreamError, Verdict
 from lib.model_map import ModelMap
 from lib.routing import GENERATE, IMAGES, Router
-from lib.types import Caller, Forwarded, ForwardedAnswer, Lease, Model
+from lib.types import Caller, Forwarded, ForwardedAnswer, Lease, Model, Trace
 from tests.fakes.scripted import ScriptedCredentials, ScriptedUpstream, failure
 
 KEY = Caller("k1")
@@ -58,26 +58,26 @@ def test_a_passthrough_token_has_a_route_of_its_own() -> None:
     pooled, own = ScriptedUpstream(), ScriptedUpstream()
     made, _ = router(pooled, own=own)
     assert asyncio.run(made.pick("m", TOKEN)).upstream is own
-    asyncio.run(made.models(TOKEN))
+    asyncio.run(made.models(TOKEN, Trace("r", 0.0)))
     assert (pooled.catalogue_calls, own.catalogue_calls) == (0, 1)
 
 
 def test_the_catalogue_is_kept_for_a_while() -> None:
     pooled = ScriptedUpstream()
     made, clock = router(pooled)
-    names = [[model.id for model, _ in asyncio.run(made.models(KEY))] for _ in range(3)]
+    names = [[model.id for model, _ in asyncio.run(made.models(KEY, Trace("r", 0.0)))] for _ in range(3)]
     assert names == [["m-best", "m-hidden", "m-other"]] * 3 and pooled.catalogue_calls == 1
     clock.now = 11
-    asyncio.run(made.models(KEY))
+    asyncio.run(made.models(KEY, Trace("r", 0.0)))
     assert pooled.catalogue_calls == 2
 
 
 def test_the_last_good_catalogue_outlives_a_failure() -> None:
     pooled = ScriptedUpstream()
     made, clock = router(pooled)
-    asyncio.run(made.models(KEY))
+    asyncio.run(made.models(KEY, Trace("r", 0.0)))
     pooled.catalogue, clock.now = failure(Verdict.SERVICE), 11
-    assert len(asyncio.run(made.models(KEY))) == 3
+    assert len(asyncio.run(made.models(KEY, Trace("r", 0.0)))) == 3
 
 
 def test_a_catalogue_is_asked_of_another_account_when_the_first_fails() -> None:
@@ -85,7 +85,7 @@ def test_a_catalogue_is_asked_of_another_account_when_the_first_fails() -> None:
     pooled.catalogue = failure(Verdict.ACCOUNT)
     made, _ = router(pooled)
     with pytest.raises(GatewayError, match=r"\(a3\)"):
-        asyncio.run(made.models(KEY))
+        asyncio.run(made.models(KEY, Trace("r", 0.0)))
     assert pooled.catalogue_calls == 3
 
 
@@ -93,27 +93,27 @@ def test_the_callers_fault_and_an_empty_pool_end_the_search() -> None:
     pooled = ScriptedUpstream()
     pooled.catalogue = failure(Verdict.REQUEST)
     with pytest.raises(UpstreamError):
-        asyncio.run(router(pooled)[0].models(KEY))
+        asyncio.run(router(pooled)[0].models(KEY, Trace("r", 0.0)))
     assert pooled.catalogue_calls == 1
     with pytest.raises(GatewayError) as caught:
-        asyncio.run(router(ScriptedUpstream(), count=0)[0].models(KEY))
+        asyncio.run(router(ScriptedUpstream(), count=0)[0].models(KEY, Trace("r", 0.0)))
     assert caught.value.status == 429
 
 
 def test_a_refused_token_has_no_catalogue_any_more() -> None:
     own = ScriptedUpstream()
     made, clock = router(ScriptedUpstream(), own=own)
-    asyncio.run(made.models(TOKEN))
+    asyncio.run(made.models(TOKEN, Trace("r", 0.0)))
     own.catalogue, clock.now = failure(Verdict.ACCOUNT, status=401), 11
     with pytest.raises(GatewayError):
-        asyncio.run(made.models(TOKEN))
+        asyncio.run(made.models(TOKEN, Trace("r", 0.0)))
 
 
 def test_two_workspaces_of_one_token_have_a_catalogue_each() -> None:
     own = ScriptedUpstream()
     made, _ = router(ScriptedUpstream(), own=own)
     for account_id in ("w1", "w2", "w1"):
-        asyncio.run(made.models(Caller("k2", token="caller-token", account_id=account_id)))
+        asyncio.run(made.models(Caller("k2", token="caller-token", account_id=account_id), Trace("r", 0.0)))
     assert own.catalogue_calls == 2
 
 
@@ -165,6 +165,8 @@ def test_a_star_alone_takes_everything_that_is_named() -> None:
 
 class Forwards:
     """A forwarder that is only asked what it serves."""
+
+    takes_tools = True
 
     def __init__(self, *endpoints: str) -> None:
         self.endpoints = frozenset(endpoints)
@@ -233,7 +235,7 @@ def test_a_claude_that_an_upstream_has_is_meant() -> None:
 
 def test_all_catalogues_are_listed_each_name_once() -> None:
     made = several(target("codex", "gpt", "spark"), target("openai", "gpt", "other"))
-    listed = [(model.id, owner) for model, owner in asyncio.run(made.models(KEY))]
+    listed = [(model.id, owner) for model, owner in asyncio.run(made.models(KEY, Trace("r", 0.0)))]
     assert listed == [("gpt", "codex"), ("spark", "codex"), ("openai/gpt", "openai"), ("other", "openai")]
 
 
@@ -242,7 +244,7 @@ def test_an_upstream_without_a_catalogue_hides_no_other_and_is_left_alone_for_a_
     broken.name, broken.catalogue = "codex", failure(Verdict.REQUEST)
     made = several(Target(broken, ScriptedCredentials()), target("openai", "gpt"), clock=clock)
     assert picked(made, "gpt") == ("openai", "gpt")
-    assert [model.id for model, _ in asyncio.run(made.models(KEY))] == ["gpt"]
+    assert [model.id for model, _ in asyncio.run(made.models(KEY, Trace("r", 0.0)))] == ["gpt"]
     assert broken.catalogue_calls == 1
     clock.now = 31
     assert picked(made, "gpt") == ("openai", "gpt")
@@ -258,7 +260,7 @@ def test_when_no_catalogue_is_to_be_had_the_first_upstream_serves() -> None:
     made = several(*targets)
     assert picked(made, "gpt") == ("codex", "gpt")
     with pytest.raises(UpstreamError):
-        asyncio.run(made.models(KEY))
+        asyncio.run(made.models(KEY, Trace("r", 0.0)))
 
 
 def test_what_is_forwarded_is_known() -> None:
@@ -332,7 +334,20 @@ def test_a_key_for_certain_models_sees_no_other_and_may_use_what_it_sees() -> No
         ([("other",)], []),
     ):
         caller = Caller("k1", allowed_models=tuple(groups))
-        names = [model.id for model, _ in asyncio.run(made.models(caller))]
+        names = [model.id for model, _ in asyncio.run(made.models(caller, Trace("r", 0.0)))]
         assert names == expected
         for name in names:
             assert asyncio.run(made.pick(name, caller)).model
+
+
+def test_the_upstream_whose_failure_is_told_is_known() -> None:
+    broken = target("codex"), target("openai")
+    for each in broken:
+        assert isinstance(each.upstream, ScriptedUpstream)
+        each.upstream.catalogue = failure(Verdict.SERVICE)
+    trace = Trace("r", 0.0)
+    with pytest.raises(UpstreamError):
+        asyncio.run(several(*broken).models(KEY, trace))
+    assert trace.upstream == "codex"
+    asyncio.run(several(target("codex", "gpt")).models(KEY, good := Trace("r", 0.0)))
+    assert good.upstream == ""  # a kept list is no upstream's answer

@@ -40,6 +40,7 @@ class DemoForwarder:
             *("/embeddings", "/moderations", "/completions"),
         }
     )
+    takes_tools = False
 
     def __init__(
         self,
@@ -100,6 +101,7 @@ class DemoForwardedAnswer:
 
     def __init__(self, headers: Mapping[str, str], pieces: AsyncGenerator[bytes, None]) -> None:
         self.headers = headers
+        self.has_begun = True
         self._pieces = pieces
 
     def __aiter__(self) -> AsyncGenerator[bytes, None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -20,6 +20,7 @@ from lib.types import Clock, Lease, Model, Window
 from lib.upstreams import openai_chat_request, openai_errors, openai_responses
 from lib.upstreams.http import HttpAnswer
 from lib.upstreams.openai_api import OpenAIApi
+from lib.upstreams.openai_catalogue import catalogue
 from lib.upstreams.openai_chat_events import ChatEvents
 from lib.upstreams.openai_responses_events import ResponsesEvents
 from lib.upstreams.refusals import decoded
@@ -78,14 +79,14 @@ class OpenAIUpstream:
         return OpenAIAnswer(self._api, answer, events, self._max_event_bytes)
 
     async def models(self, lease: Lease) -> list[Model]:
-        """The catalogue in the server's order; empty where it has none."""
+        """The catalogue, models that write text first; empty where there is none."""
         answer = await self._api.open("GET", "/models", lease)
         try:
             if answer.status in _NO_CATALOGUE:
                 return []
             if answer.status != 200:
                 raise await self._api.refusal(answer)
-            return _catalogue(await answer.read(_MAX_CATALOGUE_BYTES))
+            return catalogue(await answer.read(_MAX_CATALOGUE_BYTES))
         finally:
             await answer.aclose()
 
@@ -190,27 +191,3 @@ class OpenAIAnswer:
         if self._events.may_end:
             return self._events.end()
         raise ended_early(self._events.seen_any)
-
-
-def _catalogue(body: bytes) -> list[Model]:
-    """`{"data": [...]}`, or a bare list as some servers send it; every member but `id` is optional."""
-    found = decoded(body)
-    entries = found.get("data") if isinstance(found, dict) else found
-    if not isinstance(entries, list):
-        raise UpstreamError(
-            "The upstream's model list is not readable.", verdict=Verdict.SERVICE, code="upstream_bad_response"
-        )
-    return [_model(each) for each in entries if isinstance(each, dict) and isinstance(each.get("id"), str)]
-
-
-def _model(entry: Mapping[str, Any]) -> Model:
-    name = entry.get("name") or entry.get("display_name")
-    lengths = (entry.get(key) for key in ("context_length", "context_window", "max_context_length", "max_model_len"))
-    architecture = entry.get("architecture")
-    modalities = architecture.get("input_modalities") if isinstance(architecture, dict) else None
-    return Model(
-        id=entry["id"],
-        name=name if isinstance(name, str) else None,
-        context_length=next((each for each in lengths if isinstance(each, int)), None),
-        input_modalities=tuple(str(kind) for kind in modalities) if isinstance(modalities, list) else (),
-    )

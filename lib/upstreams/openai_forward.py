@@ -1,7 +1,8 @@
 """Forwarding to an OpenAI-compatible API: a body goes there as it came, and so does the answer come back.
 
 Only how an answer begins is looked at, as long as nothing of it has left: there a failure can still move to another
-key. An answer of JSON is read whole, so that one that breaks off is a failure like any other.
+key. An answer of JSON is read whole, so that one that breaks off is a failure like any other. Where a stream was asked
+for and the server has none, its whole answer becomes one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from lib.types import Clock, Forwarded, Lease
 from lib.upstreams import openai_errors
 from lib.upstreams.http import HttpAnswer
 from lib.upstreams.openai_api import OpenAIApi
+from lib.upstreams.openai_whole import as_stream
+from lib.upstreams.refusals import decoded
 
 _EVENTS = "text/event-stream"
 _JSON = "application/json"
@@ -38,9 +41,9 @@ _ERROR = re.compile(rb'\s*\{\s*"error"\s*:\s*[{"]')
 class OpenAIForwarder:
     """`lib.types.Forwarder` for one API.
 
-    endpoints: the paths that it serves. max_body_bytes: the longest answer of JSON. commit_wait_s: how long the
-    beginning of a stream is waited for once its headers are there. beginning_s: after how long a stream without any
-    output is given up.
+    endpoints: the paths that it serves. takes_tools: whether the API has tools and structured output; else the gateway
+    has to see to them. max_body_bytes: the longest answer of JSON. commit_wait_s: how long the beginning of a stream is
+    waited for once its headers are there. beginning_s: after how long a stream without any output is given up.
     """
 
     def __init__(
@@ -49,11 +52,13 @@ class OpenAIForwarder:
         *,
         endpoints: frozenset[str],
         now: Clock,
+        takes_tools: bool = True,
         max_body_bytes: int = 64 * 1024 * 1024,
         commit_wait_s: float = 1.0,
         beginning_s: float = 120.0,
     ) -> None:
         self.endpoints = endpoints
+        self.takes_tools = takes_tools
         self._api = api
         self._now = now
         self._max_body_bytes = max_body_bytes
@@ -84,10 +89,12 @@ class OpenAIForwarder:
         is_sound = request.path.startswith(_AUDIO)
         if kind == _JSON or (kind != _EVENTS and not request.stream and not is_sound):  # not all servers say what it is
             body = await http.read(self._max_body_bytes)
-            self._check(request, http, body)
+            if request.stream and not is_sound:  # sound goes its own way: not every model of speech can stream
+                return ForwardedBody(http, {"content-type": _EVENTS}, _nothing(), self._streamed(request, http, body))
+            self._check(http, body)
             return ForwardedBody(http, {"content-type": _JSON}, _nothing(), body)
         if kind == _EVENTS or not is_sound:
-            return await self._begin_stream(http, http.chunks())
+            return await self._begin_stream(request, http, http.chunks())
         chunks = http.chunks()
         first = await anext(chunks, b"")
         if not first:
@@ -96,26 +103,34 @@ class OpenAIForwarder:
             raise await self._api.refusal(http, first)
         return ForwardedBody(http, _headers(http.headers), chunks, first)
 
-    def _check(self, request: Forwarded, http: HttpAnswer, body: bytes) -> None:
-        """Raises UpstreamError for an error or a web page under a 200, and for a whole answer where a stream was asked
-        for. Sound is no exception but goes its own way: not every model of speech can stream."""
+    def _check(self, http: HttpAnswer, body: bytes) -> None:
+        """Raises UpstreamError for an error or a web page under a 200."""
         beginning = body[:_BEGINNING].lstrip()
         if not beginning and not body.strip():
             raise ended_early(has_begun=False)
         if beginning[:1] == b"<":
             raise openai_errors.from_http(http.status, http.headers, body, self._now())
-        is_other = request.stream and not request.path.startswith(_AUDIO)
-        if is_other or b'"error"' in beginning or b'"detail"' in beginning:
+        if b'"error"' in beginning or b'"detail"' in beginning:
             try:
                 error = openai_errors.error_of(msgspec.json.decode(body))
             except _UNREADABLE:
                 error = {}
-            if is_other or error is not None:
+            if error is not None:
                 raise openai_errors.from_http(http.status, http.headers, body, self._now())
 
-    async def _begin_stream(self, http: HttpAnswer, chunks: AsyncIterator[bytes]) -> ForwardedBody:
+    def _streamed(self, request: Forwarded, http: HttpAnswer, body: bytes) -> bytes:
+        """A whole answer as a stream. Raises UpstreamError for anything else."""
+        if not body.strip():
+            raise ended_early(has_begun=False)
+        whole = decoded(body)
+        events = as_stream(request.path, whole) if openai_errors.error_of(whole) is None else None
+        if events is None:
+            raise openai_errors.from_http(http.status, http.headers, body, self._now())
+        return events
+
+    async def _begin_stream(self, request: Forwarded, http: HttpAnswer, chunks: AsyncIterator[bytes]) -> ForwardedBody:
         headers = {"content-type": _EVENTS}
-        beginning = asyncio.ensure_future(self._beginning(http, chunks))
+        beginning = asyncio.ensure_future(self._beginning(request, http, chunks))
         try:
             await asyncio.wait({beginning}, timeout=self._commit_wait_s)
         except BaseException:
@@ -125,11 +140,11 @@ class OpenAIForwarder:
             return ForwardedBody(http, headers, chunks, beginning.result())
         return ForwardedBody(http, headers, chunks, waited=beginning)
 
-    async def _beginning(self, http: HttpAnswer, chunks: AsyncIterator[bytes]) -> bytes:
+    async def _beginning(self, request: Forwarded, http: HttpAnswer, chunks: AsyncIterator[bytes]) -> bytes:
         """The stream up to its first output, in any cut."""
         try:
             async with asyncio.timeout(self._beginning_s):
-                return await self._first_output(http, chunks)
+                return await self._first_output(request, http, chunks)
         except TimeoutError as error:
             raise UpstreamError(
                 "The upstream's stream brought no output in time.",
@@ -138,14 +153,14 @@ class OpenAIForwarder:
                 code="upstream_timeout",
             ) from error
 
-    async def _first_output(self, http: HttpAnswer, chunks: AsyncIterator[bytes]) -> bytes:
+    async def _first_output(self, request: Forwarded, http: HttpAnswer, chunks: AsyncIterator[bytes]) -> bytes:
         decoder = Decoder(_MAX_FRAME_BYTES)
         head = b""
         try:
             async for chunk in chunks:
                 head += chunk
                 if (first := head.lstrip()[:1]) and first in b"{[<":
-                    raise await self._api.refusal(http, head)
+                    return self._streamed(request, http, await self._whole(head, chunks))
                 if any(self._is_output(frame, http) for frame in decoder.feed(chunk)) or len(head) > _MAX_FRAME_BYTES:
                     return head
             if any(self._is_output(frame, http) for frame in decoder.flush()):
@@ -155,6 +170,19 @@ class OpenAIForwarder:
         if not any(line.startswith(b"data") for line in head.splitlines()):
             raise ended_early(has_begun=False)
         raise ended_early(has_begun=True)
+
+    async def _whole(self, head: bytes, chunks: AsyncIterator[bytes]) -> bytes:
+        body = bytearray(head)
+        while len(body) <= self._max_body_bytes:
+            chunk = await anext(chunks, None)
+            if chunk is None:
+                return bytes(body)
+            body += chunk
+        raise UpstreamError(
+            f"The upstream sent a body of more than {self._max_body_bytes} bytes.",
+            verdict=Verdict.SERVICE,
+            code="upstream_bad_response",
+        )
 
     def _is_output(self, frame: Frame, http: HttpAnswer) -> bool:
         """False for a preamble. Raises UpstreamError for a failure."""
@@ -192,6 +220,10 @@ class ForwardedBody:
         self._first = first
         self._waited = waited
         self._rest = rest
+
+    @property
+    def has_begun(self) -> bool:
+        return self._waited is None
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self

@@ -77,7 +77,7 @@ def test_a_chat_does_not_depend_on_its_packaging(backend: OpenAIBackend, options
 
 
 @pytest.mark.parametrize("name", ["reasoning", "function_call", "parallel_calls", "image", "empty_completed_output"])
-@pytest.mark.parametrize("options", [{}, {"cut": 7, "crlf": True}, {"event_lines": False}, {"gzip": True}])
+@pytest.mark.parametrize("options", [{}, {"cut": 7, "crlf": True}, {"event_lines": False}, {"encoding": "gzip"}])
 def test_a_response_does_not_depend_on_its_packaging(
     backend: OpenAIBackend, name: str, options: dict[str, object]
 ) -> None:

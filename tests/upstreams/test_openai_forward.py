@@ -234,11 +234,33 @@ def test_a_stream_that_begins_with_a_failure_is_a_failure(frames: bytes) -> None
         assert (error.verdict, error.status) == (Verdict.LIMIT, 429)
 
 
-def test_a_whole_answer_where_a_stream_was_asked_for_is_a_failure_except_for_sound() -> None:
-    body = ok(b'{"text":"hi"}', JSON)
+WHOLE = b' {"choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}]}\n'
 
-    assert failure(body, request=asked(stream=True)).code == "upstream_bad_response"
-    assert forward([body], request=asked("/audio/transcriptions", stream=True)).body == b'{"text":"hi"}'
+
+@pytest.mark.parametrize("kind", [JSON, "content-type: text/event-stream", "content-type: text/plain", "x-none: 1"])
+def test_a_whole_answer_where_a_stream_was_asked_for_becomes_one(kind: str) -> None:
+    read = forward(
+        [answer_head(kind, f"content-length: {len(WHOLE)}"), WHOLE[:9], 0.02, WHOLE[9:]], request=asked(stream=True)
+    )
+
+    assert read.headers == {"content-type": "text/event-stream"}
+    assert read.body.startswith(b'data: {"object":"chat.completion.chunk"') and read.body.endswith(DONE)
+
+
+@pytest.mark.parametrize("kind", [JSON, "content-type: text/event-stream"])
+@pytest.mark.parametrize("body", [b'{"text":"hi"}', b'{"output":[]}', b'[{"choices":[]}]', b"{", b'{"choices":[]}'])
+def test_any_other_json_where_a_stream_was_asked_for_is_a_failure_except_for_sound(kind: str, body: bytes) -> None:
+    assert failure(ok(body, kind), request=asked(stream=True)).code == "upstream_bad_response"
+    if kind == JSON:
+        assert forward([ok(body, kind)], request=asked("/audio/transcriptions", stream=True)).body == body
+
+
+def test_a_whole_answer_that_breaks_off_or_is_too_long_is_no_stream() -> None:
+    for kind in (JSON, "content-type: text/event-stream"):
+        head = answer_head(kind, "content-length: 999")
+        assert failure(head, WHOLE, End.CLOSE, request=asked(stream=True)).code == "upstream_truncated"
+        long = ok(WHOLE + b" " * 2000, kind)
+        assert failure(long, request=asked(stream=True), max_body_bytes=1000).code == "upstream_bad_response"
 
 
 def test_an_answer_of_json_that_is_cut_or_too_long_is_a_failure() -> None:

@@ -59,7 +59,20 @@ def test_a_chat_s_automatic_summary_is_not_asked_for() -> None:
     assert "reasoning" not in body_of(chat_request.parse({"model": "m", "messages": messages}))
     parsed = chat_request.parse({"model": "m", "messages": messages, "reasoning_effort": "high", "stop": "x"})
     assert body_of(parsed)["reasoning"] == {"effort": "high"}
-    assert set(parsed.asked) - ACCEPTS == {"stop"}
+    assert set(parsed.asked) <= ACCEPTS
+
+
+def test_the_log_probabilities_of_a_chat_are_included() -> None:
+    messages = [{"role": "user", "content": "Hi"}]
+    parsed = chat_request.parse({"model": "m", "messages": messages, "logprobs": True, "top_logprobs": 2})
+    body = body_of(parsed)
+    assert (body["include"], body["top_logprobs"]) == (["message.output_text.logprobs"], 2)
+    assert "logprobs" not in body and set(parsed.asked) <= ACCEPTS
+
+
+def test_the_stop_sequences_of_a_chat_stay_with_the_gateway() -> None:
+    messages = [{"role": "user", "content": "Hi"}]
+    assert "stop" not in body_of(chat_request.parse({"model": "m", "messages": messages, "stop": "x"}))
 
 
 def test_thinking_of_the_messages_api_brings_its_encrypted_content() -> None:
