@@ -8,13 +8,18 @@ role. An address is good until its life is over, or until temporary credentials 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import secrets
 import threading
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from lib.errors import GatewayError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MAX_URL_LIFE_S = 7 * 24 * 3600
 """What a signature of version 4 allows."""
@@ -32,6 +37,11 @@ _EXTENSIONS = {
 }
 """What a browser may show inline. Anything else, SVG with its scripts above all, is served as bytes of no type."""
 
+_MADE = re.compile(r"/([0-9a-f]{32}\.(?:png|jpg|webp|gif))\Z")
+"""The name of a generated picture at the end of a path. Those of other pictures are longer."""
+_SIGNED = b"X-Amz-Signature"
+_GONE = frozenset({403, 404})
+"""Who may not list a bucket is told 403 of what is not in it."""
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TROUBLE = frozenset({"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "503", "500"})
 _HINTS = {
@@ -57,6 +67,22 @@ class ImageHost(Protocol):
         """Keeps a picture (`image/png` and the like) and returns its address. Raises GatewayError."""
 
 
+class InputHost(Protocol):
+    """A place on the web for pictures that upstreams are to read."""
+
+    async def put(self, data: bytes, media_type: str, name: str) -> str:
+        """Keeps a picture under a name, in place of what was there, and returns its address. Raises GatewayError."""
+
+    def may_know(self, url: str) -> bool:
+        """Whether an address may be that of a generated picture which was put here, by its letters alone."""
+
+    async def renewed(self, url: str) -> str | None:
+        """A fresh address for such a picture; None when it is none, or is gone. Raises GatewayError."""
+
+    def is_shown_in(self, raw: bytes) -> bool:
+        """Whether an encoded text may hold such an address."""
+
+
 class S3Host:
     """Puts pictures into a bucket and gives out addresses that are signed and end.
 
@@ -72,17 +98,27 @@ class S3Host:
         self._client: Any = None
         self._lock = threading.Lock()
 
-    async def put(self, data: bytes, media_type: str) -> str:
-        """The presigned URL of a new object. Raises GatewayError: 502 when the bucket or its settings are at fault, 503
-        when it cannot be reached in time. An upload that is abandoned goes on in its thread until it ends by itself."""
-        await asyncio.to_thread(
-            self._connect
-        )  # importing boto3 takes a while on a small machine: no part of the upload
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                return await asyncio.to_thread(self._put, data, media_type.partition(";")[0].strip().lower())
-        except TimeoutError as error:
-            raise self._unreachable("Timeout") from error
+    async def put(self, data: bytes, media_type: str, name: str | None = None) -> str:
+        """The presigned URL of an object. name: without its extension; None makes one up that nobody can guess. Raises
+        GatewayError: 502 when the bucket or its settings are at fault, 503 when it cannot be reached in time. An upload
+        that is abandoned goes on in its thread until it ends by itself."""
+        media_type = media_type.partition(";")[0].strip().lower()
+        return await self._in_time(self._put, data, media_type, name or secrets.token_hex(16))
+
+    def may_know(self, url: str) -> bool:
+        """By its name, which is that of a generated picture."""
+        return _MADE.search(url.partition("?")[0]) is not None
+
+    async def renewed(self, url: str) -> str | None:
+        """A generated picture's presigned URL, signed anew whether its time is over or not: who knows the name of a
+        picture was shown it. None for any other address, and when the picture is not there. Raises GatewayError as
+        `put` does."""
+        made = _MADE.search(url.partition("?")[0])
+        return None if made is None else await self._in_time(self._renewed, url, made[1])
+
+    def is_shown_in(self, raw: bytes) -> bool:
+        """Whether it holds a signed address that names the bucket."""
+        return _SIGNED in raw and self._bucket.encode() in raw
 
     async def aclose(self) -> None:
         """Closes the connections; the next picture opens new ones."""
@@ -91,20 +127,56 @@ class S3Host:
         if client is not None:
             await asyncio.to_thread(client.close)
 
-    def _put(self, data: bytes, media_type: str) -> str:
-        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-        from botocore.exceptions import ConnectionError as NoConnection
+    async def _in_time(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        await asyncio.to_thread(self._connect)  # importing boto3 takes a while on a small machine: no part of the work
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await asyncio.to_thread(work, *args, **kwargs)
+        except TimeoutError as error:
+            raise self._unreachable("Timeout") from error
 
+    def _put(self, data: bytes, media_type: str, name: str) -> str:
         if media_type not in _EXTENSIONS:
             media_type = "application/octet-stream"
-        key = f"{self._prefix}{secrets.token_hex(16)}.{_EXTENSIONS.get(media_type, 'bin')}"
-        place = {"Bucket": self._bucket, "Key": key}
+        place = self._place(f"{name}.{_EXTENSIONS.get(media_type, 'bin')}")
         client = self._connect()
-        try:
+        with self._failing():
             client.put_object(
                 **place, Body=data, ContentType=media_type, ContentDisposition="inline", CacheControl="private"
             )
-            url: str = client.generate_presigned_url("get_object", Params=place, ExpiresIn=self._url_life_s)
+            return self._signed(client, place)
+
+    def _renewed(self, url: str, name: str) -> str | None:
+        from botocore.exceptions import ClientError
+
+        place = self._place(name)
+        client = self._connect()
+        with self._failing():
+            fresh = self._signed(client, place)
+            if fresh.partition("?")[0] != url.partition("?")[0]:
+                return None
+            try:
+                client.head_object(**place)
+            except ClientError as error:
+                if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in _GONE:
+                    return None
+                raise
+            return fresh
+
+    def _place(self, name: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": f"{self._prefix}{name}"}
+
+    def _signed(self, client: Any, place: dict[str, str]) -> str:
+        url: str = client.generate_presigned_url("get_object", Params=place, ExpiresIn=self._url_life_s)
+        return url
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+        from botocore.exceptions import ConnectionError as NoConnection
+
+        try:
+            yield
         except ClientError as error:
             raise self._answered(error.response) from error
         except (NoConnection, HTTPClientError) as error:
@@ -113,7 +185,6 @@ class S3Host:
             raise self._refused("TooManyRedirects") from error
         except BotoCoreError as error:
             raise self._refused(type(error).__name__) from error
-        return url
 
     def _connect(self) -> Any:
         """The one client: it may be shared by threads, but not made by two at once."""
@@ -163,7 +234,7 @@ class S3Host:
     def _refused(self, code: str) -> GatewayError:
         hint = _HINTS.get(code, "check its settings and the AWS credentials")
         return GatewayError(
-            f"The picture could not be put into IMAGE_BUCKET (s3://{self._bucket}): {code}; {hint}.",
+            f"The picture could not be put into IMAGE_BUCKET, or found there (s3://{self._bucket}): {code}; {hint}.",
             status=502,
             code="image_host_refused",
             should_retry=False,

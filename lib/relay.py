@@ -19,7 +19,7 @@ from lib.failover import Failover
 from lib.ignored import ignored
 from lib.relay_stream import RelayStream, note_usage
 from lib.routing import Router
-from lib.types import Caller, Clock, Dialect, EventStream, Model, Reply, Trace
+from lib.types import Caller, Clock, Dialect, EventStream, Model, Reply, Route, Trace
 
 if TYPE_CHECKING:
     from lib.hosting import ImageHost
@@ -46,6 +46,16 @@ class RequestReader(Protocol):
 
     def would_read(self, body: Mapping[str, Any]) -> bool:
         """Whether a body that was not parsed yet points at anything."""
+
+
+class InputPictures(Protocol):
+    """Pictures of requests that are, or have to be, on the web; `lib.hosted_inputs.HostedInputs`."""
+
+    async def prepare(self, request: CanonicalRequest, *, only_urls: bool) -> CanonicalRequest:
+        """The request with its pictures as an upstream can take them. Raises GatewayError."""
+
+    def concerns(self, raw: bytes) -> bool:
+        """Whether a body that was not parsed yet may show a picture that only this knows."""
 
 
 class Turn(Protocol):
@@ -76,7 +86,8 @@ class Relay:
     commit_wait_s: how long the reply's headers wait for output after the upstream's first sign of life. Until they
     leave, a failure still has an HTTP status of its own; after it the stream itself must tell. forwarding: for requests
     to an upstream that speaks their dialect. reader: reads what requests point at; None: nothing is read.
-    history: for conversations that are continued by name; None: every request holds its own.
+    history: for conversations that are continued by name; None: every request holds its own. inputs: for pictures that
+    the upstream needs an address of; None: no upstream does.
     """
 
     def __init__(
@@ -92,6 +103,7 @@ class Relay:
         reader: RequestReader | None = None,
         host: ImageHost | None = None,
         history: History | None = None,
+        inputs: InputPictures | None = None,
     ) -> None:
         self._router = router
         self._failover = failover
@@ -104,6 +116,7 @@ class Relay:
         self._reader = reader
         self._host = host
         self._history = history
+        self._inputs = inputs
 
     async def reply(
         self,
@@ -120,17 +133,20 @@ class Relay:
         GatewayError before anything is sent; that is how an answer ends of which nothing has come when
         `trace.deadline_at` is near."""
         trace.dialect = dialect.name
-        if self._forwarding is not None and not self._has_to_read(dialect, body):
+        if self._forwarding is not None and not self._has_to_read(dialect, body, raw):
             forwarded = await self._forwarding.try_reply(dialect.name, body, raw, caller, trace, session=session)
             if forwarded is not None:
                 return forwarded
         answer = self._reply(dialect, body, caller, trace, strict=strict, session=session)
         return await in_time(answer, trace, self._now)
 
-    def _has_to_read(self, dialect: Dialect, body: Mapping[str, Any]) -> bool:
+    def _has_to_read(self, dialect: Dialect, body: Mapping[str, Any], raw: bytes) -> bool:
         """Whether the gateway itself has something to do with a request, so that it cannot go unread."""
-        reads = self._reader is not None and self._reader.would_read(body)
-        return reads or (self._history is not None and self._history.concerns(dialect, body))
+        if self._reader is not None and self._reader.would_read(body):
+            return True
+        if self._inputs is not None and self._inputs.concerns(raw):
+            return True
+        return self._history is not None and self._history.concerns(dialect, body)
 
     async def _reply(
         self,
@@ -154,8 +170,7 @@ class Relay:
         if request.model is None:
             request = replace(request, model=route.model)
         renderer = dialect.renderer(request, response_id=self._new_id(), now=self._now())
-        if self._reader is not None:
-            request = await self._reader.read(request)
+        request = await self._prepared(request, route)
         trace.asked_at = self._now()
         events: EventStream = self._failover.stream(request, route, trace)
         if self._host is not None and dialect.name in _SHOW_TEXT and _may_draw(request):
@@ -179,9 +194,16 @@ class Relay:
             await turn.keep()
         return Reply(200, headers, body=msgspec.json.encode(rendered))
 
-    async def models(self, caller: Caller) -> list[tuple[Model, str]]:
+    async def _prepared(self, request: CanonicalRequest, route: Route) -> CanonicalRequest:
+        if self._reader is not None:
+            request = await self._reader.read(request)
+        if self._inputs is not None:
+            request = await self._inputs.prepare(request, only_urls=route.image_urls_only)
+        return request
+
+    async def models(self, caller: Caller, trace: Trace) -> list[tuple[Model, str]]:
         """The catalogue that this caller may use, with the owner of each entry."""
-        return await self._router.models(caller)
+        return await self._router.models(caller, trace)
 
 
 def _may_draw(request: CanonicalRequest) -> bool:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lib.doctor.configuration import Platform
     from lib.doctor.examination import DemoApp, Doctor
     from lib.forward_relay import ForwardRelay
+    from lib.hosted_inputs import HostedInputs
     from lib.hosting import S3Host
     from lib.image_relay import ImageRelay
     from lib.reading.reader import Reader
@@ -60,6 +61,7 @@ class Gateway:
             reader=self._reader if self._settings.read_urls else None,
             host=self._host,
             history=self.responses,
+            inputs=self._inputs,
         )
 
     @functools.cached_property
@@ -107,7 +109,7 @@ class Gateway:
         from lib.doctor.upstreams import Answering
 
         upstreams = self._upstreams
-        answering = Answering(self._targets, upstreams.pools, upstreams.codex_api, self._now)
+        answering = Answering(self._targets, upstreams.pools, upstreams.codex_api, upstreams.chatgpt.see, self._now)
         return Doctor(
             self._settings,
             answering,
@@ -128,6 +130,15 @@ class Gateway:
         from lib.upstreams.guarded import GuardedClient
 
         return Reader(GuardedClient().fetch)
+
+    @functools.cached_property
+    def _inputs(self) -> HostedInputs | None:
+        settings = self._settings
+        if settings.image_bucket is None and settings.openai_image_input != "url":
+            return None
+        from lib.hosted_inputs import HostedInputs
+
+        return HostedInputs(self._host, url_life_s=settings.image_url_life_s, now=self._now)
 
     @functools.cached_property
     def _host(self) -> S3Host | None:

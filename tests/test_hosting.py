@@ -6,7 +6,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -14,8 +15,10 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from lib.errors import GatewayError
-from lib.hosting import ImageHost, S3Host
+from lib.hosting import ImageHost, InputHost, S3Host
 from tests.fakes.serving import loopback_socket
+
+T = TypeVar("T")
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 SECRET = "secret-canary-0123456789"
@@ -223,3 +226,96 @@ def test_the_client_is_made_once_and_lazily(moto: str, monkeypatch: pytest.Monke
         await host.aclose()
 
     asyncio.run(upload())
+
+
+def on_host(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch, work: Callable[[S3Host], Awaitable[T]], **options: Any
+) -> T:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+
+    async def main() -> T:
+        host = S3Host(*options.get("place", ("pictures", "made/here")), url_life_s=60)
+        try:
+            return await work(host)
+        finally:
+            await host.aclose()
+
+    return asyncio.run(main())
+
+
+def test_a_given_name_is_kept_and_written_over(moto: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def twice(host: InputHost) -> tuple[str, str]:
+        return await host.put(b"old", "image/png", "a" * 64), await host.put(PNG, "image/png", "a" * 64)
+
+    urls = on_host(moto, monkeypatch, twice)
+    assert {urlsplit(url).path for url in urls} == {f"/pictures/made/here/{'a' * 64}.png"}
+    assert httpx.get(urls[0], trust_env=False).content == PNG
+
+
+@pytest.mark.parametrize("prefix", ["made/here", "", "it's (here)!/*"])
+def test_an_address_is_renewed_when_its_time_is_over(moto: str, monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
+    async def renew(host: S3Host) -> tuple[str, str | None]:
+        url = await host.put(PNG, "image/webp")
+        over = f"{url.partition('?')[0]}?X-Amz-Date=20200101T000000Z&X-Amz-Expires=1&X-Amz-Signature=0"
+        assert host.may_know(over)
+        assert host.is_shown_in(f'{{"content": "![image]({url})"}}'.encode())
+        assert host.is_shown_in(url.replace("/", "\\/").replace("&", "\\u0026").encode())
+        return url, await host.renewed(over)
+
+    url, fresh = on_host(moto, monkeypatch, renew, place=("pictures", prefix.replace(" ", "")))
+    assert fresh is not None and fresh.partition("?")[0] == url.partition("?")[0]
+    assert httpx.get(fresh, trust_env=False).content == PNG
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda base: base.replace("/pictures/", "/others/"),
+        lambda base: base.replace("/made/here/", "/made/"),
+        lambda base: base.replace("/made/here/", "/made/here/more/"),
+        lambda base: base.replace("http://", "https://"),
+        lambda base: base.replace("127.0.0.1", "127.0.0.2"),
+        lambda base: base.replace("http://", "http://user@"),
+        lambda base: f"https://evil.example/?x={base}",
+        lambda base: base + "/",
+        lambda base: base + "%00",
+        lambda base: base.replace(".png", ".bin"),
+        lambda base: base.replace(".png", ".png\n"),
+        lambda base: base.rpartition("/")[0] + f"/{'a' * 64}.png",
+        lambda base: base.rpartition("/")[0] + "/../here/" + base.rpartition("/")[2],
+        lambda base: "",
+    ],
+)
+def test_no_other_address_is_ever_signed(
+    moto: str, monkeypatch: pytest.MonkeyPatch, changed: Callable[[str], str]
+) -> None:
+    async def renew(host: S3Host) -> str | None:
+        await host.put(PNG, "image/png", "a" * 64)
+        base = (await host.put(PNG, "image/png")).partition("?")[0]
+        assert changed(base) != base
+        return await host.renewed(changed(base) + "?X-Amz-Signature=0")
+
+    assert on_host(moto, monkeypatch, renew) is None
+
+
+def test_a_picture_that_is_gone_has_no_address(moto: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def renew(host: S3Host) -> str | None:
+        base = (await host.put(PNG, "image/png")).partition("?")[0]
+        return await host.renewed(f"{base.rpartition('/')[0]}/{'0' * 32}.png")
+
+    assert on_host(moto, monkeypatch, renew) is None
+
+
+def test_a_look_at_a_place_that_is_down_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with loopback_socket() as bound:
+        endpoint = f"http://127.0.0.1:{bound.getsockname()[1]}"
+    url = f"{endpoint}/pictures/made/here/{'0' * 32}.png"
+    with pytest.raises(GatewayError) as caught:
+        on_host(endpoint, monkeypatch, lambda host: host.renewed(url))
+    assert (caught.value.status, caught.value.code) == (503, "image_host_unreachable")
+
+
+def test_other_texts_show_no_picture_of_this_bucket() -> None:
+    host = S3Host("pictures", "", url_life_s=60)
+    assert not host.is_shown_in(b"pictures")
+    assert not host.is_shown_in(b"https://other.example/a.png?X-Amz-Signature=0")
