@@ -17,30 +17,44 @@ import pytest
 from tests.journeys.fault_elsewhere import ELSEWHERE
 from tests.journeys.fault_records import DIALECTS, Met, cases, due
 from tests.journeys.fault_rows_http import ROWS as HTTP_ROWS
+from tests.journeys.fault_rows_images import UPSTREAMS as IMAGES
+from tests.journeys.fault_rows_images import has_meaning as has_meaning_for_pictures
+from tests.journeys.fault_rows_images import rows_of as rows_of_pictures
 from tests.journeys.fault_rows_openai import WAYS, has_meaning, rows_of
 from tests.journeys.fault_rows_streams import ROWS as STREAM_ROWS
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "faults.md"
 
-_TESTS = ("tests/journeys/test_faults.py", "tests/journeys/test_faults_openai.py")
+_TESTS = tuple(f"tests/journeys/test_faults{kind}.py" for kind in ("", "_openai", "_images"))
 _HEAD = """\
 # What goes wrong, and what a client sees of it
 
 This page is written by `make faults` from what the tests saw. Each row was driven through real sockets: a client, the
 gateway with three accounts, and an upstream that misbehaves; over Chat Completions, Responses and Messages, streamed
-and whole. After each of them nothing was left: no connection, no task, no generator.
+and whole, and over the Images API, pictures as a stream and edits in one piece. After each of them nothing was left: no
+connection, no task, no generator.
 
 - **One account has it**: the first account meets the fault, the others would answer well.
 - **All have it**: status and code that the client gets, and how many accounts were tried for it. The Messages API has
   no codes; its `type` stands in the next column.
 - **A stream**: where the answer had begun before the fault, it cannot be taken back. *Breaks off* means that the part
   that had come is kept, and that the stream ends in the dialect's own error and never in a good ending: an `error`
-  chunk and `[DONE]` in chat, `error` and `response.failed` in Responses, `event: error` in Messages. A whole answer is
-  the error alone.
+  chunk and `[DONE]` in chat, `error` and `response.failed` in Responses, `event: error` in Messages and Images. A whole
+  answer is the error alone.
 - **The account** afterwards: *out* until its token changes, *rests* until the hint of the upstream (`/v1/accTokens`
   counts both as not usable), or as before.
 """
+MODES = (True, False)
+"""Streamed and whole."""
+
+_CODEX = (*HTTP_ROWS, *STREAM_ROWS)
+_TITLES = {
+    "codex": "ChatGPT accounts",
+    "openai": "Keys of an OpenAI-compatible upstream",
+    "images-codex": "Pictures on ChatGPT accounts",
+    "images-openai": "Pictures of an OpenAI-compatible upstream",
+}
 _COLUMNS = (
     "| # | fault | one account has it | all have it | Messages `type` | a stream | the account |\n" + "|---" * 7 + "|"
 )
@@ -48,24 +62,31 @@ _COLUMNS = (
 
 def expected() -> Iterator[Met]:
     """What the rows say."""
-    for row in (*HTTP_ROWS, *STREAM_ROWS):
-        for case, then in cases(row):
-            for dialect in DIALECTS:
-                yield from (due("codex", row, case, then, dialect, streamed) for streamed in (True, False))
-    for dialect, wire in WAYS:
-        for streamed in (True, False):
-            for row in rows_of(wire):
-                if has_meaning(row, dialect, wire, streamed):
-                    yield from (due("openai", row, case, then, dialect, streamed) for case, then in cases(row))
+    asked = [("codex", row, dialect, streamed) for row in _CODEX for dialect in DIALECTS for streamed in MODES]
+    asked += [
+        ("openai", row, dialect, streamed)
+        for dialect, wire in WAYS
+        for streamed in MODES
+        for row in rows_of(wire)
+        if has_meaning(row, dialect, wire, streamed)
+    ]
+    asked += [
+        (upstream, row, "images", streamed)
+        for upstream in IMAGES
+        for streamed in MODES
+        for row in rows_of_pictures(upstream)
+        if has_meaning_for_pictures(row, streamed)
+    ]
+    for upstream, row, dialect, streamed in asked:
+        yield from (due(upstream, row, case, then, dialect, streamed) for case, then in cases(row))
 
 
 def page(records: Iterable[Met]) -> str:
     """The whole document."""
-    found = sorted(set(records), key=lambda met: (met.upstream, int(met.id[1:]), met.fault))
+    found = sorted(set(records), key=lambda met: (list(_TITLES).index(met.upstream), int(met.id[1:]), met.fault))
     parts = [_HEAD]
-    titles = {"codex": "ChatGPT accounts", "openai": "Keys of an OpenAI-compatible upstream"}
     for upstream, of_upstream in groupby(found, attrgetter("upstream")):
-        parts.append(f"## {titles[upstream]}\n\n{_COLUMNS}")
+        parts.append(f"## {_TITLES[upstream]}\n\n{_COLUMNS}")
         parts += [_line(list(group)) for _, group in groupby(of_upstream, attrgetter("id", "fault"))]
         parts.append("")
     parts.append("## More than one request, or another world\n\n| # | fault | what holds | tests |\n|---|---|---|---|")

@@ -26,9 +26,22 @@ from lib.web.instance import BUNDLE_FILE
 
 ROOT = Path(__file__).parents[1]
 
-# Lambda is the server, and its own Python brings boto3 with all that it needs.
+# Lambda is the server, and its own Python brings boto3 with all that it needs. brotli would be an eighth of the bundle,
+# for answers in an encoding that nothing asks for; without it they are a clear error.
 LEFT_OUT = frozenset(
-    {"uvicorn", "uvloop", "click", "boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six", "urllib3"}
+    {
+        "brotli",
+        "uvicorn",
+        "uvloop",
+        "click",
+        "boto3",
+        "botocore",
+        "s3transfer",
+        "jmespath",
+        "python-dateutil",
+        "six",
+        "urllib3",
+    }
 )
 PLATFORMS = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
 EXECUTABLES = frozenset({"bootstrap"})

@@ -15,6 +15,7 @@ class Elsewhere(NamedTuple):
 
 
 _CASES = "journeys/test_fault_cases.py::"
+_IMAGES = "journeys/test_faults_images.py::"
 _VERCEL = "api/test_vercel.py::"
 
 ELSEWHERE = (
@@ -38,6 +39,12 @@ ELSEWHERE = (
         (f"{_CASES}test_no_attempt_begins_after_the_budget", f"{_CASES}test_number_of_accounts_for_one_request"),
     ),
     Elsewhere(
+        "F12",
+        "one of several pictures fails",
+        "all fail with it, and the upstream's other connections are closed at once",
+        (f"{_IMAGES}test_one_of_several_pictures_is_refused",),
+    ),
+    Elsewhere(
         "F34",
         "no account, all tokens expired, all accounts resting",
         "503 `no_account_configured`, 401 `token_expired`, 429 with the shortest wait",
@@ -55,6 +62,7 @@ ELSEWHERE = (
             "journeys/test_disconnects.py::test_before_the_first_byte",
             "journeys/test_disconnects.py::test_in_mid_stream_while_the_upstream_talks",
             "journeys/test_disconnects.py::test_during_failover",
+            f"{_IMAGES}test_f35_the_client_leaves",
         ),
     ),
     Elsewhere(

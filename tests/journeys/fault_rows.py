@@ -17,7 +17,8 @@ from typing import Any
 
 from tests.fakes.codex_behaviours import Behaviour
 
-Headers = tuple[str | None, int | range | None]
+PATIENCE_S = {"once": 0.2, "always": 0.03}
+"""How long the gateway waits in a row that `waits`: where another account answers, it must be given the time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,12 @@ class Row:
     once: Then | None = None
     always: Then | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    waits: str | None = None
+    """The time limit that the fault runs into."""
+
+    def settings_of(self, case: str) -> dict[str, Any]:
+        """Of the gateway, for the case `once` or `always`."""
+        return {**self.settings, **({self.waits: PATIENCE_S[case]} if self.waits else {})}
 
     def __str__(self) -> str:
         return f"{self.id} {self.fault}"

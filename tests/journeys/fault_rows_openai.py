@@ -28,7 +28,6 @@ from tests.journeys.fault_rows_streams import NASTY, PAUSE_S, Reads
 WAYS = [(dialect, wire) for wire in ("chat", "responses") for dialect in ("chat", "responses", "messages")]
 """(what the client speaks, what the upstream speaks)"""
 
-_SHORT = {"first_byte_timeout_s": 0.2, "idle_timeout_s": 0.2}
 _OPENED = {"chat": 3, "responses": 6}
 """Events until two words are out."""
 _SILENT = {"chat": 0, "responses": 2}
@@ -69,8 +68,10 @@ def _dies(code: str, said: str = "One two", status: int = 502) -> Then:
     return Then(status=status, code=code, begun=True, said=said, should_retry="true")
 
 
-def _before(id: str, fault: str, upstream: Any, always: Then, once: Then | None = ANOTHER, **settings: Any) -> Row:
-    return Row(id=id, fault=fault, upstream=upstream, once=once, always=always, settings={**_SHORT, **settings})
+def _before(
+    id: str, fault: str, upstream: Any, always: Then, once: Then | None = ANOTHER, *, waits: str | None = None
+) -> Row:
+    return Row(id=id, fault=fault, upstream=upstream, once=once, always=always, waits=waits)
 
 
 _ANY_WIRE = [
@@ -133,7 +134,7 @@ _ANY_WIRE = [
         _service("upstream_bad_response"),
     ),
     _before("F15", "200 with an empty body", lambda: raw(b""), _service("upstream_empty_response")),
-    _before("F18", "headers never arrive", Never, _service("upstream_timeout", 504)),
+    _before("F18", "headers never arrive", Never, _service("upstream_timeout", 504), waits="first_byte_timeout_s"),
     _before(
         "F32",
         "redirect to another host",
@@ -165,15 +166,18 @@ def _streams(wire: str) -> list[Row]:
     opened, silent = _OPENED[wire], _SILENT[wire]
     return [
         _before(
-            "F18", "headers, then nothing", lambda: _stream(wire, stall_after=0), _service("upstream_stalled", 504)
-        ),
-        _before(
             "F18",
-            "keep-alives for ever",
-            _alive,
-            _service("upstream_timeout", 504, "a"),
-            None,
-            failover_budget_s=0.3,
+            "headers, then nothing",
+            lambda: _stream(wire, stall_after=0),
+            _service("upstream_stalled", 504),
+            waits="idle_timeout_s",
+        ),
+        Row(
+            id="F18",
+            fault="keep-alives for ever",
+            upstream=_alive,
+            always=_service("upstream_timeout", 504, "a"),
+            settings={"failover_budget_s": 0.1},
         ),
         _before("F21", "the end before output", lambda: _stream(wire, truncate_after=silent), _service(_ENDED[wire])),
         Row(
@@ -181,7 +185,7 @@ def _streams(wire: str) -> list[Row]:
             fault="a stall in mid-stream",
             upstream=lambda: _stream(wire, stall_after=opened),
             always=_dies("upstream_stalled", status=504),
-            settings=_SHORT,
+            settings={"idle_timeout_s": 0.15},
         ),
         Row(
             id="F21",
@@ -204,7 +208,7 @@ def _streams(wire: str) -> list[Row]:
         Row(
             id="F30",
             fault="text that looks like a protocol",
-            upstream=lambda: _stream(wire, NASTY),
+            upstream=lambda: _stream(wire, NASTY, pause_s=0),
             always=Then(said=NASTY),
         ),
     ]

@@ -46,7 +46,7 @@ def test_a_fault_ends_as_the_table_says(
     case: str,
     then: Then,
 ) -> None:
-    gateway = start(openai_wire=wire, **row.settings)
+    gateway = start(openai_wire=wire, **row.settings_of(case))
     if case == "once":
         gateway.backend.script(row.upstream(), path=PATHS[wire])
     else:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from lib.canonical.request import CanonicalRequest, Item
+from lib.canonical.request import LOGPROBS, CanonicalRequest, Item
 from lib.errors import InvalidRequest
 from lib.upstreams.codex_names import Names, short_call_id
-from lib.upstreams.codex_request import shape
+from lib.upstreams.codex_request import ACCEPTS, shape
 
 
 def message(role: str, text: str, **more: Any) -> Item:
@@ -170,6 +170,12 @@ def test_only_what_the_backend_can_include_is_asked_for() -> None:
     with pytest.raises(InvalidRequest) as caught:
         body(include=["web_search_call.results"])
     assert caught.value.param == "include[0]"
+
+
+def test_log_probabilities_are_included_for_those_who_speak_responses() -> None:
+    assert body(include=[LOGPROBS], asked={LOGPROBS: "include"})["include"][0] == LOGPROBS
+    assert body(include=[LOGPROBS], asked={"logprobs": "logprobs"})["include"] == ["reasoning.encrypted_content"]
+    assert LOGPROBS in ACCEPTS and not {"logprobs", "top_logprobs", "stop"} & ACCEPTS
 
 
 def test_allowed_tools_are_the_only_ones_offered() -> None:
