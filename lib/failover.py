@@ -13,23 +13,24 @@ raised. What a failure means is its verdict:
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from lib.canonical.events import COMPLETED, PREAMBLE, Event
 from lib.canonical.request import CanonicalRequest, without_reasoning
 from lib.errors import GatewayError, PoolExhausted, UpstreamError, Verdict, refused_tokens
-from lib.types import Answer, Clock, Credentials, Lease, Outcome, Route, Trace, Window
+from lib.types import Answer, Clock, Credentials, EventStream, Lease, Outcome, Route, Trace, Window
 
 T = TypeVar("T")
 Report = Callable[[UpstreamError | None], Awaitable[None]]
 """Tells the credentials how an attempt ended; awaited once."""
 
 _LOG = logging.getLogger("chat2api.accounts")
+_NONE_LEFT = "no_account_left"
+"""What credentials say that know no more than that all were tried."""
 _LONG_WAIT_S = 60.0
 """The official SDKs sleep through a `retry-after` of up to a minute; a longer one they would ignore and hammer."""
 
@@ -71,39 +72,12 @@ class Failover:
         self._budget = budget
         self._now = now
 
-    async def stream(self, request: CanonicalRequest, route: Route, trace: Trace) -> AsyncGenerator[list[Event], None]:
+    def stream(self, request: CanonicalRequest, route: Route, trace: Trace) -> EventStream:
         """Batches of canonical events; the first one with events in it is the commit point, an empty one before it is
         a sign of life. Raises GatewayError. Close it (`aclose`) to let go of the upstream."""
         request = request if request.model == route.model else replace(request, model=route.model)
         state = _State(request.affinity, route.model, self._now() + self._budget.total_s, request)
-        while True:
-            lease = await self._lease(state, route)
-            trace.accounts.append(lease.account)
-            attempt = _Attempt(lease, route.credentials, route.model)
-            try:
-                timeout_s = max(0.001, min(self._budget.first_byte_s, state.deadline - self._now()))
-                assert state.request is not None
-                async for batch in await attempt.open(route, state.request, timeout_s):
-                    if batch and batch[-1].type in COMPLETED:
-                        # The sandbox may freeze once the last bytes have left: nothing may remain to be done then.
-                        await attempt.report(None)
-                    if not attempt.committed:
-                        batch = attempt.admit(batch)
-                        self._check_time(state, attempt)
-                    yield batch
-                return
-            except UpstreamError as error:
-                error.hide(lease.secrets())
-                await attempt.report(error)
-                if attempt.committed:
-                    raise
-                self._settle(state, lease, error)
-            except (GeneratorExit, asyncio.CancelledError):
-                if attempt.committed:  # the caller left in mid-answer: the account did its part
-                    await attempt.report(None)
-                raise
-            finally:
-                await attempt.close()
+        return _Stream(self, state, route, trace)
 
     async def call(
         self, send: Callable[[Lease, float], Awaitable[T]], route: Route, trace: Trace, *, affinity: str
@@ -121,19 +95,22 @@ class Failover:
         awaited once when the rest of it has gone well or failed. Raises GatewayError."""
         state = _State(affinity, route.model, self._now() + self._budget.total_s)
         while True:
-            lease = await self._lease(state, route)
+            lease = await self.lease(state, route)
             trace.accounts.append(lease.account)
             try:
-                timeout_s = max(0.001, min(self._budget.first_byte_s, state.deadline - self._now()))
-                result = await send(lease, timeout_s)
+                result = await send(lease, self.timeout_s(state))
             except UpstreamError as error:
                 error.hide(lease.secrets())
                 await route.credentials.report(lease, Outcome(error), route.model)
-                self._settle(state, lease, error)
+                self.settle(state, lease, error)
             else:
                 return result, functools.partial(_report, route, lease)
 
-    def _check_time(self, state: _State, attempt: _Attempt) -> None:
+    def timeout_s(self, state: _State) -> float:
+        """How long an attempt that begins now may wait for the upstream's status line."""
+        return max(0.001, min(self._budget.first_byte_s, state.deadline - self._now()))
+
+    def check_time(self, state: _State, attempt: _Attempt) -> None:
         """Ends an attempt that only ever says that it lives: silence has a limit of its own, keep-alives have this."""
         if not attempt.committed and self._now() >= state.deadline:
             raise UpstreamError(
@@ -143,7 +120,7 @@ class Failover:
                 code="upstream_timeout",
             )
 
-    async def _lease(self, state: _State, route: Route) -> Lease:
+    async def lease(self, state: _State, route: Route) -> Lease:
         error = state.last_error
         if error is not None and self._now() >= state.deadline:
             raise _final(state)
@@ -161,7 +138,7 @@ class Failover:
         state.tried.append(lease.account)
         return lease
 
-    def _settle(self, state: _State, lease: Lease, error: UpstreamError) -> None:
+    def settle(self, state: _State, lease: Lease, error: UpstreamError) -> None:
         """Decides what comes next; raises if nothing does."""
         verdict = error.verdict
         state.last_error = error
@@ -181,12 +158,89 @@ class Failover:
             state.repeated.add(verdict)
 
 
+class _Stream:
+    """The events of one request over all its attempts. An iterator and not a generator, which would hand on every batch
+    inside an exception."""
+
+    def __init__(self, failover: Failover, state: _State, route: Route, trace: Trace) -> None:
+        self._failover = failover
+        self._state = state
+        self._route = route
+        self._trace = trace
+        self._attempt: _Attempt | None = None
+        self._read: Callable[[], Awaitable[list[Event]]] = self._begin
+        self._is_over = False
+
+    def __aiter__(self) -> AsyncIterator[list[Event]]:
+        return self
+
+    async def __anext__(self) -> list[Event]:
+        while not self._is_over:
+            try:
+                batch = await self._read()
+                attempt = self._attempt
+                assert attempt is not None
+                if batch and batch[-1].type in COMPLETED:
+                    # The sandbox may freeze once the last bytes have left: nothing may remain to be done then.
+                    await attempt.report(None)
+                if not attempt.committed:
+                    batch = attempt.admit(batch)
+                    self._failover.check_time(self._state, attempt)
+                return batch
+            except UpstreamError as error:
+                await self._failed(error)
+            except BaseException:  # the end, a cancellation, or a failure that is no attempt's
+                await self.aclose()
+                raise
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Lets go of the upstream; harmless when called again."""
+        self._is_over = True
+        attempt, self._attempt = self._attempt, None
+        if attempt is None:
+            return
+        try:
+            if attempt.committed:  # the caller left in mid-answer: the account did its part
+                await attempt.report(None)
+        finally:
+            await attempt.close()
+
+    async def _begin(self) -> list[Event]:
+        """The first batch of the next attempt."""
+        lease = await self._failover.lease(self._state, self._route)
+        self._trace.accounts.append(lease.account)
+        attempt = self._attempt = _Attempt(lease, self._route.credentials, self._route.model)
+        request = self._state.request
+        assert request is not None
+        answer = await attempt.open(self._route, request, self._failover.timeout_s(self._state))
+        self._read = answer.__aiter__().__anext__
+        return await self._read()
+
+    async def _failed(self, error: UpstreamError) -> None:
+        """Makes way for the next attempt; raises if there is none."""
+        attempt, self._attempt = self._attempt, None
+        self._read = self._begin
+        self._is_over = True
+        if attempt is None:
+            raise error
+        error.hide(attempt.lease.secrets())
+        try:
+            await attempt.report(error)
+        finally:
+            await attempt.close()
+        if attempt.committed:
+            raise error
+        self._failover.settle(self._state, attempt.lease, error)
+        self._is_over = False
+
+
 class _Attempt:
     """One lease used for one call, reported at most once: with its failure, or before its last events leave."""
 
     def __init__(self, lease: Lease, credentials: Credentials, model: str | None) -> None:
         self.committed = False
-        self._lease = lease
+        self.lease = lease
         self._credentials = credentials
         self._model = model
         self._answer: Answer | None = None
@@ -194,7 +248,7 @@ class _Attempt:
         self._reported = False
 
     async def open(self, route: Route, request: CanonicalRequest, timeout_s: float) -> Answer:
-        self._answer = await route.upstream.open(request, self._lease, timeout_s=timeout_s)
+        self._answer = await route.upstream.open(request, self.lease, timeout_s=timeout_s)
         return self._answer
 
     def admit(self, batch: list[Event]) -> list[Event]:
@@ -209,7 +263,7 @@ class _Attempt:
         if not self._reported:
             self._reported = True
             windows: Sequence[Window] = self._answer.windows if self._answer is not None else ()
-            await self._credentials.report(self._lease, Outcome(error, tuple(windows)), self._model)
+            await self._credentials.report(self.lease, Outcome(error, tuple(windows)), self._model)
 
     async def close(self) -> None:
         if self._answer is not None:
@@ -224,7 +278,8 @@ def _final(state: _State, exhausted: PoolExhausted | None = None) -> GatewayErro
     """The one failure that the caller sees, of all that happened.
 
     The pool knows more than the last attempt about what all accounts have in common: how long they rest, which were
-    refused. An upstream's own words about a token are for its owner, and the caller of a pool is not that.
+    refused, whether their tokens may still be renewed. An upstream's own words about a token are for its owner, and the
+    caller of a pool is not that.
     """
     error = state.last_error
     if error is None:
@@ -232,7 +287,7 @@ def _final(state: _State, exhausted: PoolExhausted | None = None) -> GatewayErro
         return exhausted
     told: GatewayError = error
     if error.verdict in (Verdict.LIMIT, Verdict.ACCOUNT):
-        if exhausted is not None and exhausted.status in (401, 429):
+        if exhausted is not None and exhausted.code != _NONE_LEFT:
             told = exhausted
         elif error.verdict is Verdict.ACCOUNT:
             told = refused_tokens(state.refused, error.code)

@@ -25,7 +25,9 @@ class RelayStream:
         keep: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._events = events
+        self._read = events.__anext__
         self._renderer = renderer
+        self._feed = renderer.feed
         self._trace = trace
         self._now = now
         self._keep = keep
@@ -56,28 +58,17 @@ class RelayStream:
 
     async def __anext__(self) -> bytes:
         while not self._ended:
-            pieces: list[bytes] = []
             try:
-                batch = await (anext(self._events) if self._is_open else self._opened())
-                pieces.extend(map(self._renderer.feed, batch))
-                if batch and batch[-1].type in COMPLETED:
-                    note_usage(self._trace, batch[-1].fields["response"])
-                    if self._trace.error is not None:
-                        pieces.insert(0, CUT_COMMENT)
-                    pieces.append(self._renderer.finish())
-                    # Everything is done before the last bytes leave: a sandbox may freeze right after them.
-                    await self.aclose()
-                    if self._keep is not None:
-                        await self._keep()
+                batch = await (self._read() if self._is_open else self._opened())
+                if len(batch) == 1 and batch[0].type not in COMPLETED:
+                    piece = self._feed(batch[0])  # nearly all of a live stream
+                else:
+                    piece = await self._rendered(batch)
             except StopAsyncIteration:
                 raise
             except Exception as error:  # noqa: BLE001 - a stream that breaks must say so, whatever broke it
-                pieces.append(self._failed(error))
-                await self.aclose()
-            piece = b"".join(pieces)
+                piece = await self._failed(error)
             if piece:
-                if self._trace.first_byte_at is None:
-                    self._trace.first_byte_at = self._now()
                 return piece
         raise StopAsyncIteration
 
@@ -90,9 +81,30 @@ class RelayStream:
             await asyncio.wait({task})
         await self._events.aclose()
 
-    def _failed(self, error: Exception) -> bytes:
-        """The end of the stream in the dialect's words; events that were rendered before it stay."""
-        return self._renderer.fail(told(error, self._trace))
+    async def _rendered(self, batch: list[Event]) -> bytes:
+        pieces: list[bytes] = []
+        try:
+            pieces.extend(map(self._feed, batch))
+            if batch and batch[-1].type in COMPLETED:
+                note_usage(self._trace, batch[-1].fields["response"])
+                if self._trace.error is not None:
+                    pieces.insert(0, CUT_COMMENT)
+                # Everything is done before the last bytes leave: a sandbox may freeze right after them.
+                await self.aclose()
+                if self._keep is not None:
+                    await self._keep()
+                pieces.append(self._renderer.finish())
+        except Exception as error:  # noqa: BLE001 - as above; what was rendered before it stays
+            pieces.append(await self._failed(error))
+        return b"".join(pieces)
+
+    async def _failed(self, error: Exception) -> bytes:
+        """The end of the stream in the dialect's words."""
+        if self._trace.first_byte_at is None:
+            self._trace.first_byte_at = self._now()
+        end = self._renderer.fail(told(error, self._trace))
+        await self.aclose()
+        return end
 
     async def _opened(self) -> list[Event]:
         """The first output, which `open` has, or is still waited for."""
@@ -101,6 +113,7 @@ class RelayStream:
             return self._first
         batch = await asyncio.shield(self._opening)
         self._opening = None
+        self._trace.first_byte_at = self._now()
         return batch
 
 

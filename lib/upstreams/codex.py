@@ -75,6 +75,7 @@ class CodexAnswer:
         self._http = http
         self._api = api
         self._chunks = http.chunks()
+        self._read = self._chunks.__anext__
         self._is_begun = False
         self._is_flushed = False
         self._decoder = Decoder(max_event_bytes)
@@ -91,21 +92,27 @@ class CodexAnswer:
         if events.failure is not None:
             raise events.failure
         try:
-            chunk = await anext(self._chunks, None) if self._is_begun else await self._first_chunk()
-            if chunk is not None:
-                return events.take(self._decoder.feed(chunk))
-            if self._is_flushed:
-                raise ended_early(events.seen_any)
-            self._is_flushed = True
-            return events.take_last(self._decoder.flush())
+            try:
+                # Not `anext` with a default: it would hand on every chunk inside an exception.
+                chunk = await (self._read() if self._is_begun else self._first_chunk())
+            except StopAsyncIteration:
+                return self._last()
+            return events.take(self._decoder.feed(chunk))
         except FrameTooLarge as error:
             raise UpstreamError(
                 f"The upstream sent {error}.", verdict=Verdict.SERVICE, code="upstream_bad_response"
             ) from error
 
-    async def _first_chunk(self) -> bytes | None:
-        """The beginning of the stream, None if there is none. Status and first byte tell what this is; the content type
-        may be missing."""
+    def _last(self) -> list[Event]:
+        """What is left at the end of the body. Raises UpstreamError where that is too early."""
+        if self._is_flushed:
+            raise ended_early(self._events.seen_any)
+        self._is_flushed = True
+        return self._events.take_last(self._decoder.flush())
+
+    async def _first_chunk(self) -> bytes:
+        """The beginning of the stream; raises StopAsyncIteration if there is none. Status and first byte tell what this
+        is; the content type may be missing."""
         if self._http.status != 200:
             raise await self._api.refusal(self._http, self.windows)
         async for chunk in self._chunks:
@@ -115,7 +122,7 @@ class CodexAnswer:
             if first:
                 self._is_begun = True
                 return chunk
-        return None
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         if self._events.ended:

@@ -64,34 +64,29 @@ class CodexEvents:
         """The events of these frames. Raises UpstreamError for a failure event and for what is no event; with events in
         front of it, these are handed out, and `failure` is set."""
         events: list[Event] = []
+        keep = self._collector.keep
         try:
-            self._take(frames, events)
+            for name, data in frames:
+                delta = _DELTAS.get(name)
+                if delta is not None and data.startswith(delta[1]):
+                    keep(data)
+                    events.append(Event(delta[0], data))
+                elif (canonical := self._canonical(name, data)) is not None:
+                    events.append(canonical)
+                    if canonical.type in COMPLETED:
+                        self.ended = True
+                        break
         except UpstreamError as error:
             self.failure = error
         except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
             # Whatever shape the upstream makes up, it is not the gateway that failed.
             self.failure = _bad("an event of an unknown shape")
             self.failure.__cause__ = error
-        self.seen_any = self.seen_any or bool(events)
-        if self.failure is not None and not events:
+        if events:
+            self.seen_any = True
+        elif self.failure is not None:
             raise self.failure
         return events
-
-    def _take(self, frames: list[Frame], events: list[Event]) -> None:
-        keep = self._collector.keep
-        for name, data in frames:
-            delta = _DELTAS.get(name)
-            if delta is not None and data.startswith(delta[1]):
-                keep(data)
-                events.append(Event(delta[0], data))
-                continue
-            canonical = self._canonical(name, data)
-            if canonical is None:
-                continue
-            events.append(canonical)
-            if canonical.type in COMPLETED:
-                self.ended = True
-                break
 
     def take_last(self, frames: list[Frame]) -> list[Event]:
         """For what the stream ended in without a blank line: an event cut in two is no event."""

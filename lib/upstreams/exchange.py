@@ -75,6 +75,8 @@ class Exchange(httpx.AsyncByteStream):
         self._limit: float | None = None
         self._since = 0.0
         self._unsent = 0
+        self.shown: Callable[[httpx.TransportError], Exception] | None = None
+        """What the body's reader is to see of a failure; None: that itself."""
         self.on_body: Callable[[bytes], None] = self._pieces.append
         self._parser = httptools.HttpResponseParser(self)
 
@@ -102,7 +104,7 @@ class Exchange(httpx.AsyncByteStream):
     async def __anext__(self) -> bytes:
         while not self._chunks:
             if self._error is not None:
-                raise self._error
+                raise self._error if self.shown is None else self.shown(self._error)
             if self._whole:
                 raise StopAsyncIteration
             waiter = self._waiter = self._loop.create_future()
@@ -113,7 +115,8 @@ class Exchange(httpx.AsyncByteStream):
                 raise
         chunk = self._chunks.popleft()
         self._buffered -= len(chunk)
-        if self._buffered <= _LOW_WATER and self._phase is not Phase.ENDED and self._connection.resume():
+        if self._connection.paused and self._buffered <= _LOW_WATER and self._phase is not Phase.ENDED:
+            self._connection.resume()
             self._since = self._loop.time()
         return chunk
 
@@ -155,15 +158,22 @@ class Exchange(httpx.AsyncByteStream):
         if self._pieces:
             self._deliver()
         elif not self._whole:
-            error = self._count_bare(len(data)) or error
+            self._bare += len(data)
+            if self._bare > _MAX_BARE:
+                error = httpx.RemoteProtocolError("too many headers")
+        if self._phase is Phase.STREAMING and not self._whole and error is None:
+            self._since = self._loop.time()
+        else:
+            self._turn(error)
+
+    def _turn(self, error: httpx.TransportError | None) -> None:
+        """Begins the body, or ends the exchange."""
         if self._phase is Phase.ENDED:
             return  # there was too much to drain
         if self._whole:
             self._end()
         elif error is not None:
             self.fail(error)
-        elif self._phase is Phase.STREAMING:
-            self._since = self._loop.time()
         elif self.status:
             self._enter(Phase.STREAMING, self._limits.idle_s)
 
@@ -224,30 +234,23 @@ class Exchange(httpx.AsyncByteStream):
         chunk = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         self._bare = 0
-        if self._bodiless:
-            return
         if self._drained is not None:
             self._drained += len(chunk)
             if self._drained > _MAX_DRAINED:
                 self.close()
-            return
-        self._chunks.append(chunk)
-        self._buffered += len(chunk)
-        if self._buffered >= _HIGH_WATER:
-            self._connection.pause()
-        self._wake()
-
-    def _count_bare(self, size: int) -> httpx.TransportError | None:
-        self._bare += size
-        return httpx.RemoteProtocolError("too many headers") if self._bare > _MAX_BARE else None
+        elif not self._bodiless:
+            self._chunks.append(chunk)
+            self._buffered += len(chunk)
+            if self._buffered >= _HIGH_WATER:
+                self._connection.pause()
+            self._wake()
 
     def _until_close(self) -> bool:
         """Whether the body ends with the connection (RFC 9112, 6.3)."""
-        for name, value in self.headers:
-            name = name.lower()
-            if name == b"content-length" or (name == b"transfer-encoding" and b"chunked" in value.lower()):
-                return False
-        return True
+        named = [(name.lower(), value.lower()) for name, value in self.headers]
+        return not any(
+            name == b"content-length" or (name == b"transfer-encoding" and b"chunked" in value) for name, value in named
+        )
 
     def _end(self) -> None:
         self._phase = Phase.ENDED

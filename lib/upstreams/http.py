@@ -9,15 +9,15 @@ through this module take about 120 µs of CPU on a kept connection, where a bare
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import ssl
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import httpx
 
+from lib.loops import PerLoop
 from lib.upstreams.connection import Origin
 from lib.upstreams.exchange import Limits
 from lib.upstreams.http_answer import HttpAnswer, failed
@@ -38,11 +38,7 @@ class Timeouts:
 
 
 class HttpClients:
-    """One transport for each event loop and proxy, made when first needed.
-
-    Serverless platforms may run each invocation on an event loop of its own: what belongs to a loop is closed with
-    it, at the latest when the next loop sends its first request.
-    """
+    """One transport for each event loop and proxy, made when first needed (see `lib.loops`)."""
 
     def __init__(
         self,
@@ -56,9 +52,8 @@ class HttpClients:
         self._timeouts = timeouts
         self._proxy = proxy
         self._user_agent = user_agent
-        self._tls = tls
         self._environment = environment_proxies()
-        self._loops: dict[asyncio.AbstractEventLoop, _LoopTransports] = {}
+        self._transports = PerLoop(functools.partial(_Transports, tls), _Transports.aclose)
 
     async def open(
         self,
@@ -94,7 +89,7 @@ class HttpClients:
                 times.idle_s if idle_s is None else max(idle_s, times.idle_s),
             )
             lines = self._lines(method, place, headers, content)
-            transport = await self._transport(proxy)
+            transport = (await self._transports.get()).get(proxy)
             if isinstance(transport, DirectTransport):
                 exchange = await transport.send(
                     place.origin,
@@ -112,9 +107,7 @@ class HttpClients:
 
     async def aclose(self) -> None:
         """Close the connections of the running loop, the ones in use too."""
-        transports = self._loops.pop(asyncio.get_running_loop(), None)
-        if transports is not None:
-            await transports.aclose()
+        await self._transports.aclose()
 
     def _lines(self, method: str, place: _Place, headers: Mapping[str, str], content: bytes | None) -> list[bytes]:
         """The request's first line, and one for each header."""
@@ -126,69 +119,24 @@ class HttpClients:
         lines = [f"{name}: {value}".encode("ascii") for name, value in all_headers.items()]
         return [b"%b %b HTTP/1.1" % (method.encode("ascii"), place.target), *lines]
 
-    async def _transport(self, proxy: str | None) -> httpx.AsyncBaseTransport:
-        loop = asyncio.get_running_loop()
-        transports = self._loops.get(loop)
-        if transports is None:
-            transports = self._loops[loop] = _LoopTransports(self._tls)
-            await transports.watch()
-            for old in [old for old in self._loops if old.is_closed()]:
-                await _bury(old, self._loops.pop(old))
-        return transports.get(proxy)
 
-
-class _LoopTransports:
-    """The transports of one event loop, by proxy. Closed with the loop by all that ends its asynchronous generators,
-    as `asyncio.run` does."""
+class _Transports:
+    """The transports of one event loop, by proxy."""
 
     def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
         self._tls = tls
-        self._transports: dict[str | None, httpx.AsyncBaseTransport] = {}
-        self._life = self._live()
-
-    async def watch(self) -> None:
-        """Call once, on the loop."""
-        _living.add(self)
-        await self._life.__anext__()
+        self._by_proxy: dict[str | None, httpx.AsyncBaseTransport] = {}
 
     def get(self, proxy: str | None) -> httpx.AsyncBaseTransport:
-        transport = self._transports.get(proxy)
+        transport = self._by_proxy.get(proxy)
         if transport is None:
             transport = ProxiedTransport(proxy, tls=self._tls) if proxy else DirectTransport(tls=self._tls)
-            self._transports[proxy] = transport
+            self._by_proxy[proxy] = transport
         return transport
 
     async def aclose(self) -> None:
-        await self._life.aclose()
-
-    async def _live(self) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            _living.discard(self)
-            for transport in self._transports.values():
-                await transport.aclose()
-            self._transports.clear()
-
-
-_living: set[_LoopTransports] = set()
-"""Held here, because a generator that is collected is closed in a task, and a loop that is about to end cancels that
-task before it has begun."""
-
-
-async def _bury(loop: asyncio.AbstractEventLoop, transports: _LoopTransports) -> None:
-    """Close the sockets of a loop that was closed before them.
-
-    asyncio closes a socket in the next turn of its loop, and this one has no next turn: it does so at once instead,
-    and does nothing else any more, least of all wake the tasks that died with it.
-    """
-
-    def at_once(callback: Callable[..., object], *args: object, context: object = None) -> None:
-        if isinstance(getattr(callback, "__self__", None), asyncio.BaseTransport | asyncio.BaseProtocol):
-            callback(*args)
-
-    loop.call_soon = at_once  # type: ignore[method-assign,assignment]
-    await transports.aclose()
+        for transport in self._by_proxy.values():
+            await transport.aclose()
 
 
 class _Place(NamedTuple):

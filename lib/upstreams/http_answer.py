@@ -5,13 +5,12 @@ Messages name the host, never a header, a token or a proxy's password.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 
 import httpx
 
 from lib.errors import UpstreamError, Verdict
-from lib.upstreams.compression import Decompressor, UnknownEncoding, decompressor
+from lib.upstreams.compression import DamagedData, Decompressor, UnknownEncoding, decompressor
 from lib.upstreams.exchange import CutOff, Exchange
 
 
@@ -37,7 +36,17 @@ class HttpAnswer:
         Raises UpstreamError: `upstream_stalled`, `upstream_truncated`, `upstream_bad_response`. A failed or
         cancelled read closes the answer.
         """
-        return _Chunks(self, self._body.__aiter__(), self._host)
+        body, encoding = self._body, self.headers.get("content-encoding", "")
+        if not encoding and isinstance(body, Exchange):  # nearly always: a layer less for each chunk
+            body.shown = self._shown
+            return body
+        return _Chunks(self, body.__aiter__(), self._host)
+
+    def _shown(self, exc: httpx.TransportError) -> Exception:
+        error = _broken(exc, self._host)
+        if error is not None:
+            error.__cause__ = exc
+        return error or exc
 
     async def read(self, max_bytes: int) -> bytes:
         """The whole body. Raises UpstreamError as `chunks` does, and `upstream_bad_response` beyond `max_bytes`."""
@@ -174,8 +183,8 @@ def _broken(exc: BaseException, host: str) -> UpstreamError | None:
     if isinstance(exc, httpx.ProtocolError):
         return _bad_response(f"{host} sent something that is not valid HTTP.")
     if isinstance(exc, UnknownEncoding):
-        return _bad_response(f"{host} answered in an encoding that was not asked for.")
-    if isinstance(exc, zlib.error):
+        return _bad_response(f"{host} answered in {exc}.")
+    if isinstance(exc, DamagedData):
         return _bad_response(f"{host} sent an answer that cannot be decompressed.")
     return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,7 @@ from lib.upstreams.connection import Connection, Origin
 from lib.upstreams.exchange import Exchange, Limits
 
 _PORTS = {"http": 80, "https": 443}
+_ADDRESS = re.compile(r"[0-9.]+|\[?[0-9A-Fa-f:.]+\]?")
 _STALE_S = 0.5
 _HAPPY_EYEBALLS_S = 0.25
 """RFC 8305: how long one address family may keep the other waiting."""
@@ -140,7 +142,8 @@ class DirectTransport(httpx.AsyncBaseTransport):
         loop = asyncio.get_running_loop()
         tls = self._tls() if scheme == "https" else None
         way: dict[str, Any] = {"host": host, "port": port}
-        if isinstance(loop, asyncio.BaseEventLoop):  # uvloop does not know the option
+        # uvloop does not know the option; and an address has nothing to race with, but a cancelled race leaves sockets.
+        if isinstance(loop, asyncio.BaseEventLoop) and not _ADDRESS.fullmatch(host):
             way["happy_eyeballs_delay"] = _HAPPY_EYEBALLS_S
         try:
             async with asyncio.timeout(timeout_s):
