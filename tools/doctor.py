@@ -1,11 +1,14 @@
 """`make doctor URL=… KEY=…`: a deployment seen from outside, as its clients see it, and what it says of itself.
 
+A URL without a scheme means https, or http on a loopback address.
+
 Exits with 1 when there is a problem, with 2 when it was not told what to look at. LIVE=1 lets the deployment send a
 tiny request to each upstream. The key is sent to URL and never shown.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import sys
 import time
@@ -27,15 +30,13 @@ _PREFLIGHT = {
     "access-control-request-method": "POST",
     "access-control-request-headers": "authorization, content-type, x-stainless-os",
 }
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PIECE_BYTES = 64 * 1024
 
 
 def main(environ: Mapping[str, str]) -> int:
     """The exit code."""
-    url = environ.get("URL", "").strip().rstrip("/").removesuffix("/v1")
-    key = environ.get("KEY", "").strip()
-    if not url.startswith(("http://", "https://")) or not key:
+    url, key = address(environ.get("URL", "")), environ.get("KEY", "").strip()
+    if url is None or not key:
         sys.stderr.write("usage: make doctor URL=https://gateway.example KEY=<one of AUTH_TOKENS> [LIVE=1]\n")
         return 2
     headers = {"authorization": f"Bearer {key}", "accept-encoding": "identity"}
@@ -43,6 +44,18 @@ def main(environ: Mapping[str, str]) -> int:
         found = examined(http, is_live=environ.get("LIVE", "") == "1")
     sys.stdout.write(as_text(found))
     return 0 if is_ok(found) else 1
+
+
+def address(given: str) -> httpx.URL | None:
+    """Where a deployment is, without /v1; None for what is no address."""
+    text, has_scheme = given.strip().rstrip("/").removesuffix("/v1"), "://" in given
+    try:
+        url = httpx.URL(text if has_scheme else f"https://{text}")
+        if not has_scheme and _is_loopback(url.host):
+            url = url.copy_with(scheme="http")
+    except httpx.InvalidURL:
+        return None
+    return url if url.scheme in ("http", "https") and url.host else None
 
 
 def examined(http: httpx.Client, *, is_live: bool = False) -> list[Finding]:
@@ -69,15 +82,23 @@ def _reached(http: httpx.Client) -> tuple[Finding, Measured]:
             answer.read()
     except httpx.HTTPError as error:
         advice = "Check the address, its name and its certificate."
-        return Finding(name, "problem", f"It cannot be reached ({type(error).__name__}).", advice), measured
+        where = f"{http.base_url.scheme}://{http.base_url.netloc.decode('ascii')}"
+        return Finding(name, "problem", f"{where} cannot be reached ({type(error).__name__}).", advice), measured
     note_date(measured, answer.headers.get("date"), time.time())
     if answer.status_code != 200 or "pong" not in answer.text:
         found = f"GET /ping is answered with {answer.status_code}, and not by a gateway of this kind."
         return Finding(name, "problem", found, "URL is the gateway's address, without or with /v1."), measured
     what = f"{answer.http_version} {tls.version() if tls else 'without TLS'}, first answer in {took}"
-    if tls is None and http.base_url.host not in _LOOPBACK:
+    if tls is None and not _is_loopback(http.base_url.host):
         return Finding(name, "warning", f"{what}.", "Keys travel in plain text: put TLS in front."), measured
     return Finding(name, "ok", f"{what}."), measured
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _streaming(http: httpx.Client) -> Finding:

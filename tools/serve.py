@@ -1,7 +1,8 @@
 """`make serve`: the gateway under uvicorn on this machine, or in a container.
 
-Environment: HOST (127.0.0.1) and PORT (3040) beside the gateway's own variables. Where no AUTH_TOKENS are set, a key is
-made up for this run and printed: a laptop needs no set-up, while a deployment without keys goes on to refuse everyone.
+HOST (127.0.0.1) and PORT (3040) stand beside the gateway's own variables, in the environment or in `.env`. Where no
+AUTH_TOKENS are set, a key is made up for this run and printed: a laptop needs no set-up, while a deployment without
+keys goes on to refuse everyone.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import sys
 from urllib.parse import urlsplit
 
 import uvicorn
+from dotenv import dotenv_values
 
+from lib.accounts.pool import ACCOUNT_VARIABLES
 from lib.settings import Settings
 from lib.upstreams.openai_api import OPENAI_URL
 from lib.wired_upstreams import uses_demo
@@ -36,7 +39,7 @@ def main() -> None:
 
 
 def _serve() -> None:
-    listener = _listen(os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "3040")
+    listener = _listen(*_place())
     settings = Settings()
     key = None if settings.gateway_keys else local_key(settings, listener)
     if key:
@@ -84,7 +87,7 @@ def banner(settings: Settings, listener: socket.socket, key: str | None) -> str:
 
 def _upstream(settings: Settings) -> str:
     if uses_demo(settings):
-        return "the built-in demo; set CHATGPT_ACCESS_TOKENS or OPENAI_API_KEY for a real one"
+        return f"the built-in demo; set {ACCOUNT_VARIABLES} for a real one"
     named = []
     if accounts := len(settings.accounts):
         named.append(f"{accounts} ChatGPT account{'s' if accounts > 1 else ''}")
@@ -97,6 +100,16 @@ def _upstream(settings: Settings) -> str:
     if settings.private_prefixes:
         return "no account; callers bring their own access tokens"
     return "none: the environment names accounts, but no usable one"
+
+
+def _place() -> tuple[str, str]:
+    """Host and port; the environment wins over `.env`, as for all settings."""
+    try:
+        kept = dotenv_values(".env", encoding="utf-8-sig")
+    except (OSError, UnicodeError):  # the settings read the same file, and the log says what is wrong with it
+        kept = {}
+    host, port = (os.environ.get(name) or kept.get(name) for name in ("HOST", "PORT"))
+    return host or "127.0.0.1", port or "3040"
 
 
 def _listen(host: str, port: str) -> socket.socket:

@@ -69,7 +69,7 @@ def _assembled(settings: Settings, now: Clock, log: RequestLog = log_request) ->
         *StoredApi(lambda: gateway.responses, auth, max_request_bytes=limit).endpoints(),
         *BillingApi(auth).endpoints(),
         *KeysApi(next(iter(settings.key_secrets), None), auth, now=now).endpoints(),
-        *SetupApi(auth, public_url=settings.public_url, model=settings.default_model).endpoints(),
+        *SetupApi(auth, gateway.relay.models, public_url=settings.public_url, model=settings.default_model).endpoints(),
         *DoctorApi(
             lambda: gateway.doctor(_platform(os.environ, limit), _demo_app(settings)),
             auth,

@@ -15,9 +15,10 @@ from fastapi import Depends, FastAPI
 from fastapi.security import APIKeyHeader, HTTPBearer
 
 from lib.web.asgi import OPENAI
-from lib.web.openapi_answers import ANSWERS, ref
+from lib.web.openapi_answers import ANSWERS
 from lib.web.openapi_operations import JSON, OPERATIONS
 from lib.web.openapi_requests import REQUESTS
+from lib.web.openapi_shapes import ref
 from lib.web.paths import Endpoint
 
 _DESCRIPTION = (
@@ -100,12 +101,16 @@ def _filled_in(endpoint: Endpoint, method: str) -> dict[str, Any]:
     if operation is not None:
         good["headers"] |= _headers(*operation.headers)
         good["content"] = operation.answers()
+    errors = {
+        **(operation.errors if operation is not None else {}),
+        "4XX": "The request is at fault, or has to wait.",
+        "5XX": "The gateway or an upstream is at fault.",
+    }
     error = {JSON: {"schema": ref("Error" if endpoint.family is OPENAI else "MessagesError")}}
     hints = _headers("x-request-id", "x-should-retry", "retry-after")
     members["responses"] = {
         "200": good,
-        "4XX": {"description": "The request is at fault, or has to wait.", "headers": hints, "content": error},
-        "5XX": {"description": "The gateway or an upstream is at fault.", "headers": hints, "content": error},
+        **{status: {"description": when, "headers": hints, "content": error} for status, when in errors.items()},
     }
     named = _PATH_PARAMETER.findall(endpoint.path)
     if named:

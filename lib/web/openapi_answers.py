@@ -6,39 +6,23 @@ Members that an upstream may add are allowed everywhere; what is `required` here
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-Schema = Mapping[str, Any]
-
-STRING: Schema = {"type": "string"}
-TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
-INTEGER: Schema = {"type": "integer"}
-NUMBER: Schema = {"type": "number"}
-BOOLEAN: Schema = {"type": "boolean"}
-OBJECT: Schema = {"type": "object"}
-EPOCH: Schema = {"type": "integer", "description": "Seconds since 1970."}
-COUNT: Schema = {"type": "integer", "minimum": 0}
-
-
-def ref(name: str) -> dict[str, str]:
-    """A schema of this document, by its name."""
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def array(items: Schema) -> dict[str, Any]:
-    return {"type": "array", "items": items}
-
-
-def constant(*values: str | None) -> dict[str, Any]:
-    """One of these."""
-    return {"const": values[0]} if len(values) == 1 else {"enum": list(values)}
-
-
-def shape(description: str = "", optional: Mapping[str, Schema] | None = None, **required: Schema) -> dict[str, Any]:
-    """An object. `required` members are always there, `optional` ones only where they say something."""
-    found = {"type": "object", "required": list(required), "properties": {**required, **(optional or {})}}
-    return {**found, "description": description} if description else found
-
+from lib.web.openapi_own_answers import OWN_ANSWERS
+from lib.web.openapi_shapes import (
+    BOOLEAN,
+    COUNT,
+    EPOCH,
+    INTEGER,
+    NUMBER,
+    OBJECT,
+    STRING,
+    TEXT_OR_NULL,
+    Schema,
+    array,
+    constant,
+    ref,
+    shape,
+)
 
 _CHAT_CALL = shape(
     "A call of a function, or of a custom tool.",
@@ -198,34 +182,6 @@ _ERRORS: Mapping[str, Schema] = {
     "MessagesError": shape("", type=constant("error"), error=shape(type=STRING, message=STRING), request_id=STRING),
 }
 
-_SMALL: Mapping[str, Schema] = {
-    "AccountCount": shape(count=COUNT, canUseCount=COUNT),
-    "Subscription": shape(
-        object=constant("billing_subscription"),
-        has_payment_method=BOOLEAN,
-        soft_limit_usd=NUMBER,
-        hard_limit_usd=NUMBER,
-        system_hard_limit_usd=NUMBER,
-        access_until=EPOCH,
-    ),
-    "Usage": shape(object=constant("list"), total_usage={"type": "number", "description": "Cents."}),
-    "Setup": {
-        "description": "Without `client` the list of clients, with it the configuration of one.",
-        "anyOf": [
-            shape(object=constant("list"), data=array(shape(client=STRING, name=STRING))),
-            shape(
-                client=STRING,
-                name=STRING,
-                files=array(shape(path=STRING, content=STRING)),
-                environment=OBJECT,
-                notes=array(STRING),
-            ),
-        ],
-    },
-    "Pong": shape(message=constant("pong")),
-    "Health": shape(status=constant("ok")),
-}
-
 _MEDIA: Mapping[str, Schema] = {
     "Images": shape(
         "",
@@ -283,5 +239,5 @@ _MEDIA: Mapping[str, Schema] = {
     ),
 }
 
-ANSWERS: Mapping[str, Schema] = {**_CHAT, **_RESPONSES, **_MESSAGES, **_MODELS, **_ERRORS, **_SMALL, **_MEDIA}
+ANSWERS: Mapping[str, Schema] = {**_CHAT, **_RESPONSES, **_MESSAGES, **_MODELS, **_ERRORS, **_MEDIA, **OWN_ANSWERS}
 """By name, for the document's `components`."""

@@ -1,4 +1,4 @@
-"""Requests to try. Each of them works as it stands, on the demo upstream too, and the tests send them all."""
+"""Requests to try, each of which works as it stands, on the demo upstream too; and answers to look at."""
 
 from __future__ import annotations
 
@@ -119,6 +119,88 @@ COMPLETIONS: Examples = {
     "A prompt": {"model": "gpt-3.5-turbo-instruct", "prompt": "Say hello.", "max_tokens": 16},
     "Streamed": {"model": "gpt-3.5-turbo-instruct", "prompt": "Say hello.", "stream": True},
 }
+KEYS: Examples = {
+    "For one phone": {
+        "models": ["gpt-5*"],
+        "endpoints": ["chat", "responses"],
+        "days": 30,
+        "label": "phone",
+        "requests_per_minute": 60,
+    },
+    "Without limits": {},
+}
+
+KEY = {
+    "object": "gateway.key",
+    "id": "phone-3f9c2b01",
+    "key": "sk-c2a-AQBDeyJpZCI6InBob25l…",
+    "models": ["gpt-5*"],
+    "endpoints": ["chat", "responses"],
+    "expires_at": 1_797_592_000,
+    "not_before": None,
+    "label": "phone",
+    "requests_per_minute": 60,
+}
+SETUP = {
+    "client": "nextchat",
+    "name": "NextChat",
+    "files": [],
+    "environment": {
+        "BASE_URL": "https://gateway.example.org",
+        "OPENAI_API_KEY": "<your key>",
+        "CUSTOM_MODELS": "-all,+gpt-5.5",
+    },
+    "notes": ["BASE_URL has no /v1: it is added.", "Or the same under Settings, Custom Endpoint."],
+}
+DOCTOR = {
+    "object": "gateway.doctor",
+    "ok": True,
+    "checks": [
+        {"name": "settings", "status": "ok", "found": "Every variable that is set can be used.", "advice": ""},
+        {
+            "name": "account a2-77aa01",
+            "status": "warning",
+            "found": "Its token ends in 27 hours (2027-01-15 08:16 UTC).",
+            "advice": "Replace it before that, or have it renewed: a refresh token and a STATE_URL.",
+        },
+    ],
+    "max_request_bytes": 33_554_432,
+}
+STATUS: Mapping[str, Any] = {
+    "now": 1_795_000_000.5,
+    "settings": [{"variable": "AUTH_TOKENS", "state": "set", "slots": ["3f9c2b01"]}],
+    "problems": [],
+    "upstreams": [{"name": "codex", "host": "chatgpt.com", "tools": "native"}],
+    "accounts": [
+        {
+            "name": "a1-3f9c2b",
+            "upstream": "codex",
+            "state": "ready",
+            "plan": "plus",
+            "expires_at": 1_795_600_000,
+            "resting_until": None,
+            "last_error": None,
+            "windows": [
+                {"bucket": "codex", "used_percent": 12.0, "window_minutes": 300, "reset_at": 1_795_010_000.0},
+            ],
+            "has_proxy": False,
+            "is_renewed": False,
+        }
+    ],
+    "instance": {
+        "platform": "vercel",
+        "region": "fra1",
+        "revision": "b74367b0c1d2",
+        "bundle": None,
+        "python": "3.12.11",
+        "machine": "x86_64",
+        "cold_start_ms": 310,
+        "uptime_s": 61.5,
+        "memory_bytes": 48_000_000,
+        "requests": {"200": 12, "401": 1},
+    },
+    "endpoints": ["/v1/images/generations", "/v1/setup", "/v1/doctor"],
+}
 
 CHAT_STREAM = """\
 data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1795000000,"model":"gpt-5.5",\
@@ -153,6 +235,12 @@ data: {"type":"image_generation.completed","b64_json":"iVBORw0KGgo="}
 
 """
 IMAGE_EDIT_STREAM = IMAGE_STREAM.replace("image_generation", "image_edit")
+DOCTOR_STREAM = """\
+data: {"number":1,"of":5}
+
+data: {"number":2,"of":5}
+
+"""
 SPEECH_STREAM = """\
 data: {"type":"speech.audio.delta","audio":"AAAA"}
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lib.web import openapi_examples as examples
-from lib.web.openapi_answers import Schema, ref
 from lib.web.openapi_examples import Examples
+from lib.web.openapi_shapes import Schema, ref
+from lib.web.setup_clients import CLIENTS
 
 JSON, FORM, EVENTS = "application/json", "multipart/form-data", "text/event-stream"
 _BYTES: Schema = {"type": "string", "format": "binary"}
@@ -43,6 +44,10 @@ class Operation:
     """Whether `x-gateway-strict` has an effect."""
     query: Mapping[str, Schema] = field(default_factory=dict)
     """Parameters behind the path."""
+    example: Mapping[str, Any] | None = None
+    """A JSON answer."""
+    errors: Mapping[str, str] = field(default_factory=dict)
+    """Status → when that is the answer; beside what every endpoint may answer."""
 
     def members(self) -> dict[str, Any]:
         """The operation's members in the document, but for its errors."""
@@ -62,6 +67,8 @@ class Operation:
         content: dict[str, Any] = {}
         if self.answer is not None:
             content[JSON] = {"schema": ref(self.answer)}
+            if self.example is not None:
+                content[JSON]["example"] = self.example
         content |= {kind: {"schema": schema} for kind, schema in self.others.items()}
         if self.stream is not None:
             content[EVENTS] = {"schema": _event(self.stream), "example": self.stream.example}
@@ -97,6 +104,7 @@ _PROVENANCE = (
     "server-timing",
 )
 _IGNORED = ("x-gateway-ignored", *_PROVENANCE)
+_LOCAL_KEY = {"403": "The key is good, but none of `AUTH_TOKENS` (`local_key_required`)."}
 _SOUNDS = {f"audio/{kind}": _BYTES for kind in ("wav", "pcm", "mpeg", "opus", "aac", "flac")}
 
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
@@ -201,10 +209,53 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/v1/dashboard/billing/subscription"): Operation("Accounts", "Subscription"),
     ("GET", "/v1/dashboard/billing/usage"): Operation("Accounts", "Usage"),
     ("GET", "/v1/setup"): Operation(
-        "Health",
+        "Deployment",
         "Setup",
         others={"text/plain": _TEXT},
-        query={"client": _TEXT, "model": _TEXT, "format": {"enum": ["json", "text"]}},
+        headers=_PROVENANCE,
+        query={
+            "client": {"enum": list(CLIENTS), "description": "Without one they are listed."},
+            "model": {
+                "type": "string",
+                "maxLength": 200,
+                "description": "What the configuration names; else `DEFAULT_MODEL`, or the first that the key may use.",
+            },
+            "format": {"enum": ["json", "text"]},
+        },
+        example=examples.SETUP,
+        errors={
+            "400": "A parameter is of no use, or the Host header is no address (`invalid_host`).",
+            "404": "There is no such client (`client_not_found`).",
+        },
+    ),
+    ("POST", "/v1/keys"): Operation(
+        "Deployment",
+        "ScopedKey",
+        {JSON: ("KeyRequest", examples.KEYS)},
+        example=examples.KEY,
+        errors={**_LOCAL_KEY, "404": "This gateway has no `KEY_SECRET`, and makes no keys (`endpoint_not_served`)."},
+    ),
+    ("GET", "/v1/doctor"): Operation(
+        "Deployment",
+        "Doctor",
+        others={"text/plain": _TEXT, "text/html": _TEXT},
+        query={
+            "format": {"enum": ["json", "text", "html"], "description": "Else what `accept` asks for."},
+            "live": {"enum": ["0", "1"], "description": "`1`: ask every upstream for a word, which costs a little."},
+        },
+        example=examples.DOCTOR,
+        errors=_LOCAL_KEY,
+    ),
+    ("GET", "/v1/doctor/stream"): Operation(
+        "Deployment", None, stream=Stream("DoctorEvent", examples.DOCTOR_STREAM), errors=_LOCAL_KEY
+    ),
+    ("GET", "/admin"): Operation("Deployment", None, others={"text/html": _TEXT}),
+    ("GET", "/admin/status"): Operation(
+        "Deployment",
+        "Status",
+        query={"usage": {"enum": ["0", "1"], "description": "`1`: ask the accounts how far they are used first."}},
+        example=examples.STATUS,
+        errors=_LOCAL_KEY,
     ),
     ("GET", "/ping"): Operation("Health", "Pong"),
     ("GET", "/healthz"): Operation("Health", "Health"),

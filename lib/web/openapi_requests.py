@@ -15,7 +15,7 @@ from lib.dialects.formats import FORMAT
 from lib.dialects.forward import ENDPOINTS, ForwardedEndpoint
 from lib.dialects.shared_rows import EFFORT, VERBOSITY
 from lib.dialects.tool_rules import MAX_TOOLS
-from lib.web.openapi_answers import BOOLEAN, INTEGER, NUMBER, OBJECT, STRING, Schema, array, ref, shape
+from lib.web.openapi_shapes import BOOLEAN, INTEGER, NUMBER, OBJECT, STRING, Schema, array, ref, shape
 
 _TYPES: Mapping[type, str] = {
     bool: "boolean",
@@ -100,6 +100,33 @@ FORWARDED_MEMBERS: Mapping[str, Mapping[str, Schema]] = {
     },
 }
 """What upstreams commonly take beside the members that the gateway checks; it goes on unread, as all else does."""
+
+
+_MOMENT: Schema = {"type": ["integer", "null"], "minimum": 0, "maximum": 2**48}
+_NAMES: Schema = {
+    "type": ["array", "null"],
+    "minItems": 1,
+    "items": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^[!-+\--~]+$"},
+}
+KEY_MEMBERS: Mapping[str, Schema] = {
+    "models": {**_NAMES, "description": "Patterns of the models that it is for; `*` is anything."},
+    "endpoints": {**_NAMES, "description": "Names (`chat`) or paths (`/v1/audio/speech`), as patterns."},
+    "days": {
+        "type": ["number", "null"],
+        "exclusiveMinimum": 0,
+        "maximum": 3650,
+        "description": "How long it is good; in place of `expires_at`.",
+    },
+    "expires_at": {**_MOMENT, "description": "Seconds since 1970."},
+    "not_before": {**_MOMENT, "description": "Seconds since 1970."},
+    "label": {
+        "type": ["string", "null"],
+        "minLength": 1,
+        "maxLength": 64,
+        "description": "What it is for. Limits nothing; no control characters.",
+    },
+    "requests_per_minute": {"type": ["integer", "null"], "minimum": 1, "maximum": 100_000},
+}
 
 
 def table_schema(rows: Table, members: Mapping[str, Schema], *, leave_out: Collection[str] = ()) -> dict[str, Any]:
@@ -197,6 +224,12 @@ REQUESTS: Mapping[str, Schema] = {
     **{
         f"{endpoint.name.capitalize()}{'Form' if endpoint.takes_form else 'Request'}": forwarded_schema(endpoint)
         for endpoint in ENDPOINTS.values()
+    },
+    "KeyRequest": {
+        "type": "object",
+        "properties": KEY_MEMBERS,
+        "additionalProperties": False,
+        "description": "`null` and what is left out limit nothing.",
     },
 }
 """By name, for the document's `components`."""

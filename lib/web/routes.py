@@ -49,7 +49,7 @@ class ModelRelay(Protocol):
     ) -> Reply:
         """Raises GatewayError before anything was sent."""
 
-    async def models(self, caller: Caller) -> list[tuple[Model, str]]:
+    async def models(self, caller: Caller, trace: Trace) -> list[tuple[Model, str]]:
         """Each model with the name of its owner."""
 
     def accounts(self) -> tuple[int, int]:
@@ -209,7 +209,7 @@ class Api:
         if (await receive())["type"] == "http.disconnect":  # else the empty body; then only disconnection is left
             raise ClientGone
         async with Watch(receive):
-            return await self._relay.models(caller)
+            return await self._relay.models(caller, scope[TRACE_KEY])
 
 
 async def ping(scope: Scope, receive: Receive, send: Send) -> None:

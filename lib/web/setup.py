@@ -2,25 +2,33 @@
 
 The address in it is PUBLIC_URL, else the one that the request says it was sent to. Nothing is done with that address
 but to show it to the very client that sent it, and only if it looks like one: host and port, http or https.
+
+The model in it is the one that the request names, else DEFAULT_MODEL, else the first of the caller's own list that
+writes text.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lib.errors import InvalidRequest, NotFound
-from lib.web.asgi import Headers, Receive, Scope, Send, header, send_json, send_whole
-from lib.web.auth import Authenticator
+from lib.errors import GatewayError, InvalidRequest, NotFound
+from lib.types import Caller, Model, Trace
+from lib.web.asgi import TRACE_KEY, ClientGone, Headers, Receive, Scope, Send, header, send_json, send_whole
+from lib.web.auth import Authenticator, caller_of
 from lib.web.paths import Endpoint
+from lib.web.stream import Watch
 
 if TYPE_CHECKING:
     from lib.web.setup_clients import Client
 
 PLACEHOLDER = "<your key>"
 MODEL = "gpt-5.5"
-"""What a configuration names when neither the request nor DEFAULT_MODEL does."""
+"""What a configuration names when nobody says anything better: neither request nor operator, and no catalogue."""
+CATALOGUE_WAIT_S = 3.0
+"""How long the catalogue is waited for. Somebody looks at the configuration and can put another model there."""
 
 # Compiled with the first request: together they take longer than the rest of this module's import.
 _MODEL = r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,199}"
@@ -31,14 +39,28 @@ _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _FORMATS = {"text": True, "json": False}
 
 
+Catalogue = Callable[[Caller, Trace], Awaitable[list[tuple[Model, str]]]]
+"""What a caller may use, best first, each with its owner. Raises GatewayError."""
+
+
 class SetupApi:
     """The endpoint. public_url: where clients find the gateway, with or without /v1; None: where they say. model: the
-    one that configurations name."""
+    one that configurations name; None: the first of the catalogue, which is waited for at most `wait_s` seconds."""
 
-    def __init__(self, auth: Authenticator, *, public_url: str | None = None, model: str | None = None) -> None:
+    def __init__(
+        self,
+        auth: Authenticator,
+        catalogue: Catalogue,
+        *,
+        public_url: str | None = None,
+        model: str | None = None,
+        wait_s: float = CATALOGUE_WAIT_S,
+    ) -> None:
         self._auth = auth
+        self._catalogue = catalogue
         self._public_url = public_url
         self._model = model
+        self._wait_s = wait_s
 
     def endpoints(self) -> list[Endpoint]:
         """The row for the table."""
@@ -67,12 +89,27 @@ class SetupApi:
                 param="client",
                 code="client_not_found",
             )
-        own = self._model if self._model is not None and re.fullmatch(_MODEL, self._model) else MODEL
-        model = query.get("model", own)
-        if not re.fullmatch(_MODEL, model):
+        base, model = self._public_url or address_of(scope), query.get("model", self._model)
+        if "model" in query and not _is_name(query["model"]):
             raise InvalidRequest("'model' must be the name of a model.", param="model", code="invalid_value")
-        client = filled(client, self._public_url or address_of(scope), model)
+        if client.names_model and (model is None or not _is_name(model)):
+            model = await self._first_listed(scope, receive)
+        client = filled(client, base, model or MODEL)
         await _answer(send, as_text(client) if wants_text else {"client": name, **described(client)})
+
+    async def _first_listed(self, scope: Scope, receive: Receive) -> str | None:
+        """None when the catalogue has none or cannot be had in time: a configuration is worth having all the same."""
+        if (await receive())["type"] == "http.disconnect":  # else the empty body; then only disconnection is left
+            raise ClientGone
+        try:
+            async with Watch(receive), asyncio.timeout(self._wait_s):
+                listed = await self._catalogue(caller_of(scope), scope[TRACE_KEY])
+        except (GatewayError, TimeoutError):
+            return None
+        from lib.upstreams.openai_catalogue import writes_text  # a key may be for models of other kinds alone
+
+        fit = (model.id for model, _ in listed if not model.hidden and _is_name(model.id))
+        return next((name for name in fit if writes_text({"id": name})), None)
 
 
 def filled(client: Client, base: str, model: str, key: str = PLACEHOLDER) -> Client:
@@ -138,6 +175,10 @@ async def _answer(send: Send, content: str | dict[str, Any]) -> None:
         await send_whole(send, 200, content.encode(), [_TEXT, *_FRESH])
     else:
         await send_json(send, 200, content, _FRESH)
+
+
+def _is_name(model: str) -> bool:
+    return re.fullmatch(_MODEL, model) is not None
 
 
 def _shown(name: str) -> str:

@@ -19,6 +19,11 @@ class Client:
     environment: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    @property
+    def names_model(self) -> bool:
+        """Whether a model stands in it, and not just the names of the vendor whose client it is."""
+        return any("@MODEL@" in text for text in (*self.files.values(), *self.environment.values(), *self.notes))
+
     def filled(self, values: Mapping[str, str]) -> Client:
         """With values in place of the marks."""
 
@@ -121,9 +126,20 @@ model = ChatOpenAI(
 )
 """
 
+_LITELLM = """\
+import litellm
+
+litellm.completion(
+    model="openai/@MODEL@",
+    api_base="@V1@",
+    api_key="@KEY@",
+    messages=[{"role": "user", "content": "Hello!"}],
+)
+"""
+
 _LLM = """\
 - model_id: chat2api
-  model_name: @MODEL@
+  model_name: "@MODEL@"
   api_base: @V1@
   api_key_name: chat2api
   vision: true
@@ -140,7 +156,7 @@ client.messages.create(model="claude-opus-4-8", max_tokens=1000, messages=[{"rol
 """
 
 _CURL = """\
-curl -N @V1@/chat/completions \\
+curl -N "@V1@/chat/completions" \\
   -H "Authorization: Bearer @KEY@" -H "Content-Type: application/json" \\
   -d '{"model": "@MODEL@", "stream": true, "messages": [{"role": "user", "content": "Hello!"}]}'
 """
@@ -179,10 +195,7 @@ CLIENTS: Mapping[str, Client] = {
     "langchain": Client(
         "LangChain", {"example.py": _LANGCHAIN}, notes=("@langchain/openai: configuration: { baseURL: … } and apiKey.",)
     ),
-    "litellm": Client(
-        "LiteLLM",
-        {"example.py": 'litellm.completion(model="openai/@MODEL@", api_base="@V1@", api_key="@KEY@", messages=[…])\n'},
-    ),
+    "litellm": Client("LiteLLM", {"example.py": _LITELLM}),
     "anthropic-python": Client(
         "anthropic-python", {"example.py": _ANTHROPIC}, notes=("The base URL has no /v1 here.",)
     ),

@@ -15,7 +15,7 @@ from lib.settings import Settings
 from lib.web.app import create_app
 from lib.web.asgi import App, Message, Receive, Scope, Send, send_whole
 from tests.fakes.serving import serving
-from tools.doctor import OUTSIDE, examined, main
+from tools.doctor import OUTSIDE, address, examined, main
 
 KEY = "sk-doctor-canary-0123456789"
 MAX_BYTES = 300_000
@@ -96,8 +96,9 @@ def test_nobody_there_and_somebody_else_there() -> None:
     async def other(scope: Scope, receive: Receive, send: Send) -> None:
         await send_whole(send, 200, b"hello", [])
 
-    with httpx.Client(base_url="http://127.0.0.1:1", trust_env=False) as http:
+    with httpx.Client(base_url="http://user:canary@127.0.0.1:1", trust_env=False) as http:
         [gone] = examined(http)
+    assert gone.found.startswith("http://127.0.0.1:1 cannot be reached")
     with client(other) as http:
         [wrong] = examined(http)
     assert (gone.status, wrong.status) == ("problem", "problem")
@@ -121,7 +122,35 @@ def test_plain_text_to_another_host_is_a_warning() -> None:
     assert time.monotonic() - began < 10
 
 
-@pytest.mark.parametrize("environ", [{}, {"URL": "https://x.example"}, {"KEY": "k"}, {"URL": "x.example", "KEY": "k"}])
+def test_an_address_without_a_scheme_will_do(capsys: pytest.CaptureFixture[str], no_proxies: None) -> None:
+    with serving(gateway(), access_log=False) as url:
+        assert main({"URL": url.removeprefix("http://"), "KEY": KEY}) == 0
+    assert f"ok       {OUTSIDE}address" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("127.0.0.1:3040", "http://127.0.0.1:3040"),
+        (" localhost:3040/v1/ ", "http://localhost:3040"),
+        ("[::1]:3040", "http://[::1]:3040"),
+        ("gateway.example", "https://gateway.example"),
+        ("gateway.example:8443/prod/v1", "https://gateway.example:8443/prod"),
+        ("192.0.2.1:3040", "https://192.0.2.1:3040"),
+        ("http://gateway.example/v1", "http://gateway.example"),
+        ("https://127.0.0.1:3040", "https://127.0.0.1:3040"),
+    ],
+)
+def test_the_scheme_is_http_on_loopback_and_https_elsewhere(given: str, expected: str) -> None:
+    assert str(address(given)) == expected
+
+
+@pytest.mark.parametrize("given", ["", "https://", "ftp://gateway.example", "::1", "http://[::1"])
+def test_what_is_no_address_is_not_asked(given: str) -> None:
+    assert address(given) is None
+
+
+@pytest.mark.parametrize("environ", [{}, {"URL": "https://x.example"}, {"KEY": "k"}, {"URL": "ftp://x", "KEY": "k"}])
 def test_what_is_missing_is_said(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(environ) == 2
     assert "URL=" in capsys.readouterr().err

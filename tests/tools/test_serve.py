@@ -111,6 +111,24 @@ def test_configured_key_is_used_and_not_printed(tmp_path: Path) -> None:
         assert served.chat(DEMO_KEY).status_code == 401
 
 
+def test_where_to_listen_is_read_from_dotenv_and_the_environment_wins(tmp_path: Path) -> None:
+    with loopback_socket() as taken:
+        taken.listen()
+        (tmp_path / ".env").write_text(f"HOST=0.0.0.0\nPORT={taken.getsockname()[1]}\n")
+        with serving(tmp_path) as served:  # with PORT=0 in the environment
+            assert served.url.startswith("http://0.0.0.0:")
+        with start(tmp_path, {"PORT": "", "HOST": "127.0.0.1"}, stderr=subprocess.PIPE) as process:
+            _, error = process.communicate(timeout=20)
+    assert "is in use" in error
+
+
+def test_a_dotenv_that_cannot_be_read_does_not_stop_it(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"HOST=\xff\n")
+    with serving(tmp_path) as served:
+        assert served.url.startswith("http://127.0.0.1:")
+    assert ".env" in served.log.read_text()
+
+
 def test_demo_on_a_public_address_gets_a_random_key(tmp_path: Path) -> None:
     with serving(tmp_path, HOST="0.0.0.0") as served:
         assert served.key.startswith("sk-local-")

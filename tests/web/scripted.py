@@ -74,7 +74,7 @@ class ScriptedRelay:
         reply: Reply = answer if isinstance(answer, Reply) else await answer
         return reply
 
-    async def models(self, caller: Caller) -> list[tuple[Model, str]]:
+    async def models(self, caller: Caller, trace: Trace) -> list[tuple[Model, str]]:
         return self.catalogue
 
     def accounts(self) -> tuple[int, int]:

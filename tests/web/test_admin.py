@@ -26,7 +26,7 @@ from tests.web.scripted import AUTHORIZED, KEY, PREFIX, TOKEN, ask
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "lib/web/admin_page"
 PAIR = ("sender", "0123456789abcdef")
-MAX_BYTES = 80_000
+MAX_BYTES = 100_000
 
 
 class ScriptedStatus:

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from lib import sse
 from lib.web.openapi_operations import OPERATIONS
+from lib.web.setup_clients import CLIENTS
 from tests.fakes.redis_server import redis_server
-from tests.web.documented import FORM, Demo, demo, form_of
+from tests.web.documented import FORM, Demo, data_of, demo, events_of, form_of
 
 EXAMPLES = [
     pytest.param(method, path, kind, title, id=f"{path}-{kind.partition('/')[2]}-{title}")
@@ -66,7 +65,7 @@ def test_schemas_are_sound_and_every_reference_leads_somewhere(gateway: Demo) ->
 
 def test_endpoints_that_need_a_key_say_so(gateway: Demo) -> None:
     for _, path, operation in gateway.operations():
-        expected: Any = None if path in ("/ping", "/healthz") else [{"bearer": []}, {"x-api-key": []}]
+        expected: Any = None if path in ("/ping", "/healthz", "/admin") else [{"bearer": []}, {"x-api-key": []}]
         assert operation.get("security") == expected, path
 
 
@@ -111,7 +110,7 @@ def test_errors_are_as_described(gateway: Demo, path: str) -> None:
     schema = responses["4XX"]["content"]["application/json"]["schema"]
     assert responses["5XX"]["content"]["application/json"]["schema"] == schema
     for answer in (
-        gateway.http.post(path, json={}),
+        gateway.http.post(path, json={"days": 0}),  # of no use to any of them, and nothing else is there
         gateway.http.post(path, content=b"{"),
         gateway.http.post(path, json={}, headers={"authorization": "Bearer wrong"}),
     ):
@@ -120,13 +119,50 @@ def test_errors_are_as_described(gateway: Demo, path: str) -> None:
         assert set(responses["4XX"]["headers"]) >= {name for name in ("x-should-retry",) if name in answer.headers}
 
 
-@pytest.mark.parametrize("key", [key for key, operation in OPERATIONS.items() if operation.stream])
-def test_examples_of_streams_fit_the_schema_of_their_events(gateway: Demo, key: tuple[str, str]) -> None:
-    media = gateway.document["paths"][key[1]]["post"]["responses"]["200"]["content"]["text/event-stream"]
-    events = events_of(media["example"].encode())
-    assert events
-    for event in events:
-        gateway.fits(data_of(media), event)
+@pytest.mark.parametrize(
+    ("method", "path"), [key for key, operation in OPERATIONS.items() if "403" in operation.errors]
+)
+def test_what_is_for_the_operator_is_refused_as_described(gateway: Demo, method: str, path: str) -> None:
+    key = gateway.http.post("/v1/keys", json={"endpoints": ["*"]}).json()["key"]
+    answer = gateway.http.request(method, path, headers={"authorization": f"Bearer {key}"})
+    described = gateway.document["paths"][path][method.lower()]["responses"]["403"]
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "local_key_required")
+    assert "`local_key_required`" in described["description"]
+    gateway.fits(described["content"]["application/json"]["schema"], answer.json())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "settings", "status"),
+    [
+        ("POST", "/v1/keys", {"key_secret": ""}, "404"),
+        ("GET", "/v1/setup?client=emacs", {}, "404"),
+        ("GET", "/v1/setup?client=codex&model=%22", {}, "400"),
+    ],
+)
+def test_further_errors_are_as_described(method: str, path: str, settings: dict[str, str], status: str) -> None:
+    with demo(**settings) as found:
+        answer = found.http.request(method, path)
+        described = found.document["paths"][path.partition("?")[0]][method.lower()]["responses"][status]
+        assert answer.status_code == int(status)
+        found.fits(described["content"]["application/json"]["schema"], answer.json())
+
+
+def test_every_form_of_an_answer_is_as_described(gateway: Demo) -> None:
+    for path, form, kind in (
+        ("/v1/setup", "text", "text/plain"),
+        ("/v1/doctor", "text", "text/plain"),
+        ("/v1/doctor", "html", "text/html"),
+    ):
+        answer = gateway.http.get(path, params={"format": form})
+        assert answer.headers["content-type"].startswith(kind)
+        fits_its_schema(gateway, gateway.document["paths"][path]["get"], answer)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_every_configuration_is_as_described(gateway: Demo, client: str) -> None:
+    answer = gateway.http.get("/v1/setup", params={"client": client})
+    fits_its_schema(gateway, gateway.document["paths"]["/v1/setup"]["get"], answer)
+    assert answer.json()["client"] == client
 
 
 def test_the_document_is_made_once_and_without_it_there_is_no_fastapi() -> None:
@@ -170,17 +206,3 @@ def fits_its_schema(gateway: Demo, operation: dict[str, Any], answer: httpx.Resp
             gateway.fits(data_of(media), event)
     else:
         assert answer.content
-
-
-def data_of(media: dict[str, Any]) -> dict[str, Any]:
-    """The schema of the data of a stream's events."""
-    data = media["schema"]["properties"]["data"]
-    [found] = [each["contentSchema"] for each in data.get("anyOf", [data]) if "contentSchema" in each]
-    assert isinstance(found, dict)
-    return found
-
-
-def events_of(stream: bytes) -> list[Any]:
-    decoder = sse.Decoder(1 << 24)
-    frames = [*decoder.feed(stream), *decoder.flush()]
-    return [msgspec.json.decode(data) for _, data in frames if data != b"[DONE]"]

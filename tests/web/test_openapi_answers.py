@@ -1,22 +1,14 @@
 from __future__ import annotations
 
-from lib.web.openapi_answers import ANSWERS, STRING, array, constant, ref, shape
+from lib.web.openapi_answers import ANSWERS
+from lib.web.openapi_own_answers import OWN_ANSWERS
 from lib.web.openapi_requests import REQUESTS
-
-
-def test_a_shape_requires_what_is_always_there() -> None:
-    made = shape("A thing.", {"note": STRING}, id=STRING, kind=constant("a", None))
-    assert made["required"] == ["id", "kind"]
-    assert list(made["properties"]) == ["id", "kind", "note"]
-    assert made["properties"]["kind"] == {"enum": ["a", None]}
-    assert made["description"] == "A thing."
-    assert "description" not in shape(id=STRING)
-
-
-def test_small_parts() -> None:
-    assert array(ref("Model")) == {"type": "array", "items": {"$ref": "#/components/schemas/Model"}}
-    assert constant("list") == {"const": "list"}
 
 
 def test_requests_and_answers_share_no_name() -> None:
     assert not set(ANSWERS) & set(REQUESTS)
+
+
+def test_every_name_is_given_once() -> None:
+    assert set(OWN_ANSWERS) < set(ANSWERS)
+    assert all(ANSWERS[name] is schema for name, schema in OWN_ANSWERS.items())

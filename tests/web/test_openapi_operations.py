@@ -26,6 +26,14 @@ def test_answers_are_listed_by_content_type() -> None:
     assert operation.members() == {"tags": ["Sound"]}
 
 
+def test_an_answers_example_stands_beside_its_schema() -> None:
+    answers = Operation("Health", "Pong", example={"message": "pong"}).answers()
+    assert answers["application/json"] == {
+        "schema": {"$ref": "#/components/schemas/Pong"},
+        "example": {"message": "pong"},
+    }
+
+
 def test_examples_have_plain_names_in_the_document() -> None:
     [media] = OPERATIONS["POST", "/v1/chat/completions"].members()["requestBody"]["content"].values()
     assert "streamed-with-usage" in media["examples"]

@@ -20,9 +20,11 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from lib.web.openapi_operations import OPERATIONS
-from tests.web.documented import KEY, Demo, demo
+from tests.web.documented import KEY, SLOW, Demo, demo, max_s
 
 EXAMPLES = 15
+FEW_EXAMPLES = 3
+"""Of what takes its time."""
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -31,7 +33,6 @@ CHECKS = [
     response_schema_conformance,
 ]
 """Not whether a request that fits the document is accepted: no schema says all that a dialect checks."""
-MAX_S = 1.0
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_every_answer_is_as_documented(
 
     @hypothesis.seed(1)
     @hypothesis.settings(
-        max_examples=EXAMPLES,
+        max_examples=FEW_EXAMPLES if path in SLOW else EXAMPLES,
         deadline=None,
         database=None,
         phases=[hypothesis.Phase.generate],
@@ -70,10 +71,10 @@ def test_every_answer_is_as_documented(
     @hypothesis.given(strategy)
     def meets(case: Any) -> None:
         started = time.monotonic()
-        answer = case.call(base_url=gateway.url, headers={"authorization": f"Bearer {KEY}"}, timeout=5)
+        answer = case.call(base_url=gateway.url, headers={"authorization": f"Bearer {KEY}"}, timeout=10)
         took_s = time.monotonic() - started
         case.validate_response(answer, checks=CHECKS)
         assert answer.status_code < 500
-        assert took_s < MAX_S, f"{took_s:.1f} s"
+        assert took_s < max_s(path), f"{took_s:.1f} s"
 
     meets()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import re
 import shlex
 import subprocess
 import time
@@ -8,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from lib.errors import InvalidRequest
+from lib.errors import InvalidRequest, UpstreamError, Verdict
 from lib.scoped_keys import Limits, mint
+from lib.types import Caller, Model, Trace
 from lib.web.auth import Authenticator
 from lib.web.gate import Gate
 from lib.web.paths import Table
@@ -17,14 +20,33 @@ from lib.web.scopes import Scopes
 from lib.web.setup import MODEL, SetupApi, address_of, exports
 from lib.web.setup_clients import CLIENTS
 from tests.fakes.serving import serving
+from tests.web.documented import demo
 from tests.web.scripted import AUTHORIZED, KEY, PREFIX, TOKEN, HttpReply, ask
 
 SECRET = b"minting-secret-canary-of-the-gateway"
 Address = tuple[str, int]
 
 
-def served(**options: Any) -> Iterator[Address]:
-    api = SetupApi(Authenticator([KEY], [PREFIX], scopes=Scopes([SECRET], [], time.time)), **options)
+class Listing:
+    """A catalogue of names; an exception is raised and a number of seconds waited for."""
+
+    def __init__(self, *answer: str | float | Exception) -> None:
+        self.answer = answer
+        self.callers: list[Caller] = []
+
+    async def __call__(self, caller: Caller, trace: Trace) -> list[tuple[Model, str]]:
+        self.callers.append(caller)
+        for each in self.answer:
+            if isinstance(each, Exception):
+                raise each
+            if isinstance(each, float):
+                await asyncio.sleep(each)
+        return [(Model(each, hidden=each == "hidden"), "scripted") for each in self.answer if isinstance(each, str)]
+
+
+def served(listing: Listing | None = None, **options: Any) -> Iterator[Address]:
+    auth = Authenticator([KEY], [PREFIX], scopes=Scopes([SECRET], [], time.time))
+    api = SetupApi(auth, listing or Listing(), **options)
     with serving(Gate(Table(api.endpoints()), now=time.time), access_log=False) as url:
         yield "127.0.0.1", int(url.rpartition(":")[2])
 
@@ -91,6 +113,56 @@ def test_the_model_is_the_callers_else_the_deployments(setup: Address) -> None:
     for model, expected in (("gpt-own", "gpt-own"), ('gpt"own', MODEL)):
         for address in served(model=model):
             assert f'model = "{expected}"' in get(address, "?client=codex&format=text").body.decode()
+
+
+def named(listing: Listing, query: str = "?client=codex", **options: Any) -> str:
+    """The model in a configuration."""
+    [content] = [get(address, query).json()["files"][0]["content"] for address in served(listing, **options)]
+    found = re.search(r'^model = "(.*)"$', content, re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def test_without_either_it_is_the_first_of_the_callers_list() -> None:
+    listing = Listing("hidden", "text-embedding-3-small", 'gpt"quoted', "openai/gpt-a", "gpt-b")
+    assert named(listing) == "openai/gpt-a"
+    assert len(listing.callers) == 1
+    assert named(listing, model="gpt-own") == "gpt-own"
+    assert named(listing, "?client=codex&model=gpt-asked") == "gpt-asked"
+    assert len(listing.callers) == 1  # nobody had to be asked
+
+
+def test_a_whole_gateway_names_the_first_that_it_lists() -> None:
+    with demo() as gateway:
+        first = gateway.http.get("/v1/models").json()["data"][0]["id"]
+        answer = gateway.http.get("/v1/setup", params={"client": "codex"}).json()
+        assert f'model = "{first}"' in answer["files"][0]["content"]
+
+
+def test_a_list_that_cannot_be_had_stops_nobody() -> None:
+    down = UpstreamError("It is down.", verdict=Verdict.SERVICE, code="upstream_unreachable")
+    for listing in (Listing(), Listing("hidden"), Listing("whisper-1"), Listing(down)):
+        assert named(listing) == MODEL
+    began = time.monotonic()
+    assert named(Listing(30.0, "gpt-a"), wait_s=0.1) == MODEL
+    assert time.monotonic() - began < 5
+
+
+def test_the_list_is_asked_for_only_where_a_model_is_named() -> None:
+    listing = Listing("gpt-a")
+    for address in served(listing):
+        for query in ("", "?client=claude-code", "?client=anthropic-python", "?client=cherry-studio"):
+            assert get(address, query).status == 200
+    assert listing.callers == []
+
+
+def test_the_list_is_the_callers_own() -> None:
+    listing = Listing("gpt-a")
+    for address in served(listing):
+        for key in (KEY, f"{PREFIX}{TOKEN}", mint(SECRET, "k", Limits(models=("gpt-5*",)))):
+            ask(address, "GET", "/v1/setup?client=codex", {"x-api-key": key})
+    assert [caller.token for caller in listing.callers] == [None, TOKEN, None]
+    assert listing.callers[2].allowed_models == (("gpt-5*",),)
 
 
 @pytest.mark.parametrize("public_url", ["https://gateway.example.org", "https://gateway.example.org/v1"])

@@ -98,6 +98,10 @@ function curl(method, path, type, body, needsKey) {
   return lines.join(" \\\n  ");
 }
 
+function pretty(value) {
+  return JSON.stringify(value, null, 2);
+}
+
 function parsed(text) {
   try {
     return JSON.parse(text);
@@ -145,12 +149,18 @@ async function show(answer, output) {
   }
 }
 
+/** What may stand behind the path. */
+function parametersOf(operation) {
+  return (operation.parameters || []).map(resolved).filter((each) => each.in === "query");
+}
+
 /** Body, curl, and a button that sends it. */
 function tryOut(method, path, operation, needsKey) {
   const content = operation.requestBody ? operation.requestBody.content : {};
   const choices = Object.entries(content).flatMap(([type, media]) =>
     Object.values(media.examples || {}).map((example) => ({ type, ...example })));
   const several = Object.keys(content).length > 1;
+  const queried = parametersOf(operation);
   const picked = () => choices[select.value] || { type: null, value: null };
   const select = el("select", { "aria-label": "Example", change: () => fill() },
     ...choices.map((choice, index) =>
@@ -159,7 +169,8 @@ function tryOut(method, path, operation, needsKey) {
   const file = el("input", { type: "file", "aria-label": "File" });
   const id = el("input", { value: "demo-mini", "aria-label": "id", input: () => renew() });
   const command = el("pre"), output = el("div"), state = el("span", { class: "status" });
-  const target = () => path.replace(/\{\w+\}/, () => encodeURIComponent(id.value));
+  const query = el("input", { "aria-label": "Query", placeholder: queried.map(({ name }) => `${name}=`).join("&"), input: () => renew() });
+  const target = () => path.replace(/\{\w+\}/, () => encodeURIComponent(id.value)) + (query.value ? `?${query.value}` : "");
   const copier = el("button", { type: "button", click: () => copy(command.textContent, copier) }, "Copy");
   const sender = el("button", { type: "button", class: "send", click: () => send() }, "Send");
 
@@ -167,7 +178,7 @@ function tryOut(method, path, operation, needsKey) {
     command.textContent = curl(method, target(), picked().type, choices.length ? body.value : "", needsKey);
   }
   function fill() {
-    if (choices.length) body.value = JSON.stringify(picked().value, null, 2);
+    if (choices.length) body.value = pretty(picked().value);
     file.hidden = !("file" in (picked().value || {}));
     renew();
   }
@@ -196,6 +207,7 @@ function tryOut(method, path, operation, needsKey) {
   return el("div", {},
     choices.length ? el("div", { class: "row" }, select, file) : null,
     path.includes("{") ? el("div", { class: "row" }, id) : null,
+    queried.length ? el("div", { class: "row" }, query) : null,
     choices.length ? body : null,
     command, el("div", { class: "row" }, sender, copier, state), output);
 }
@@ -210,7 +222,7 @@ function answers(operation) {
   return Object.entries(content).map(([type, media]) => {
     const event = type === EVENTS_TYPE ? dataOf(media.schema.properties.data) : null;
     return unfolding(`Answer: ${type}`, () => el("div", {},
-      media.example ? el("pre", {}, media.example) : null,
+      media.example ? el("pre", {}, typeof media.example === "string" ? media.example : pretty(media.example)) : null,
       innerOf(event || media.schema) ? members(event || media.schema) : el("p", { class: "status" }, "Bytes or text.")));
   });
 }
@@ -218,10 +230,12 @@ function answers(operation) {
 function section(path, method, operation) {
   const needsKey = Boolean(operation.security);
   const requests = Object.entries(operation.requestBody ? operation.requestBody.content : {});
+  const queried = Object.fromEntries(parametersOf(operation).map(({ name, schema }) => [name, schema]));
   return el("section", { id: operation.operationId },
     el("h2", {}, el("span", { class: `method ${method}` }, method.toUpperCase()), path,
       needsKey ? null : el("span", { class: "mark" }, "no key")),
     el("p", {}, operation.summary),
+    Object.keys(queried).length ? unfolding("Query", () => members({ properties: queried })) : null,
     ...requests.map(([type, media]) => unfolding(`Request: ${type}`, () => members(media.schema))),
     ...answers(operation),
     unfolding("Try it", () => tryOut(method.toUpperCase(), path, operation, needsKey)));
