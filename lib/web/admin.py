@@ -18,8 +18,8 @@ from lib.web.paths import Endpoint
 from lib.web.stream import Watch
 
 _FOLDER = Path(__file__).with_name("admin_page")
-_STYLES = ("page.css", "playground.css")
-_SCRIPTS = ("texts.js", "core.js", "status.js", "chat.js", "playground.js", "clients.js", "page.js")
+_STYLES = ("page.css", "doctor.css", "playground.css")
+_SCRIPTS = ("texts.js", "core.js", "status.js", "chat.js", "doctor.js", "playground.js", "clients.js", "page.js")
 _ALLOWED = "connect-src 'self'; img-src 'self' data: blob:"
 
 _FRESH = (b"cache-control", b"no-store")
@@ -58,9 +58,9 @@ class AdminApi:
     def endpoints(self) -> list[Endpoint]:
         """The rows for the table."""
         return [
-            Endpoint("/admin", {"GET": self.page}, "The operator's page", needs_key=False, shown=False),
+            Endpoint("/admin", {"GET": self.page}, "The operator's page", needs_key=False),
             self._auth.guarded(
-                Endpoint("/admin/status", {"GET": self.status}, "What the operator's page shows", shown=False),
+                Endpoint("/admin/status", {"GET": self.status}, "What the operator's page shows"),
                 max_bytes=0,
             ),
         ]

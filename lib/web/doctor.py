@@ -61,8 +61,8 @@ class DoctorApi:
     def endpoints(self) -> list[Endpoint]:
         """The rows for the table."""
         rows = [
-            Endpoint("/v1/doctor", {"GET": self.report}, "The self-check of this deployment", shown=False),
-            Endpoint("/v1/doctor/stream", {"GET": self.stream}, "A few events with pauses", shown=False),
+            Endpoint("/v1/doctor", {"GET": self.report}, "The self-check of this deployment"),
+            Endpoint("/v1/doctor/stream", {"GET": self.stream}, "A few events with pauses"),
         ]
         return [self._auth.guarded(row, max_bytes=0) for row in rows]
 

@@ -22,7 +22,7 @@ class KeysApi:
 
     def endpoints(self) -> list[Endpoint]:
         """The row for the table."""
-        row = Endpoint("/v1/keys", {"POST": self.mint}, "A new key with limits of its own", shown=False)
+        row = Endpoint("/v1/keys", {"POST": self.mint}, "A new key with limits of its own")
         return [self._auth.guarded(row, max_bytes=MAX_BYTES)]
 
     async def mint(self, scope: Scope, receive: Receive, send: Send) -> None:

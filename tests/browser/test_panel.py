@@ -18,6 +18,7 @@ PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touc
 WIDE = """[...document.querySelectorAll("body *")].filter((each) => each.getBoundingClientRect().right > innerWidth + 1
     && !each.closest("nav, pre, .log")).map((each) => each.outerHTML.slice(0, 80))"""
 
+OPEN = "all => all.forEach((each) => { each.open = true; })"
 NAMELESS = """[...document.querySelectorAll("input, select, textarea, button")].filter((each) =>
     !(each.labels && each.labels.length) && !each.getAttribute("aria-label") && !each.textContent.trim())
     .map((each) => each.outerHTML.slice(0, 80))"""
@@ -51,10 +52,63 @@ def test_problems_name_the_variable_and_the_instance_says_what_it_is(visit: Open
     with deployed(log_level="LOUD") as url:
         page = visit(url).sign_in()
         assert "LOG_LEVEL" in page.inner_text("#problems")
-        assert page.inner_text("#variables .problem") == "problem"
+        row = page.locator("#variables tr", has_text="LOG_LEVEL").inner_text()
+        assert [word in row for word in ("default", "INFO", "must be one of DEBUG")] == [True] * 3
         assert "this page changes nothing" in page.inner_text("#settings-note").lower()
         tiles = page.inner_text("#tiles")
         assert all(word in tiles for word in ("Requests since start", "Cold start", "ms", "MB", "Server", "Python"))
+
+
+def test_settings_stand_there_as_they_are_written(visit: Open) -> None:
+    with deployed(read_urls="on", user_agent="team/2", chatgpt_base_url="nowhere", max_duration_s="90") as url:
+        page = visit(url).sign_in()
+        drawn = {
+            each.locator("th").inner_text(): each.locator("td").all_inner_texts()
+            for each in page.locator("#variables > .card tr").all()
+        }
+        assert [mark for mark, _ in drawn.values()] == ["set", "unusable", "set", "set", "set"]
+        assert drawn["READ_URLS"][1] == "on"
+        assert drawn["USER_AGENT"][1] == "team/2"
+        assert drawn["MAX_DURATION_S"][1].split() == ["90", "=", "1", "min", "30", "s"]
+        assert "must begin with" in drawn["CHATGPT_BASE_URL"][1]
+        page.click("#variables summary >> nth=0")
+        assert page.inner_text("tr:has-text('IMAGE_MODEL')").split() == ["IMAGE_MODEL", "default", "gpt-image-2"]
+        page.click("#refresh")
+        seen = page.locator("#variables details").first
+        assert seen.evaluate("each => each.open")
+        page.click("#variables summary >> nth=1")
+        assert "KEY_SECRET" in page.locator("#variables .chip").all_inner_texts()
+
+
+def test_what_was_seen_stays_when_nothing_new_can_be_seen(visit: Open) -> None:
+    seen = visit()
+    seen.expected.append("Failed to load resource")
+    page = seen.sign_in()
+    page.route("**/admin/status", lambda route: route.abort())
+    page.focus("#refresh")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#refresh-error:not(:empty)")
+    assert page.inner_text("#headline") == "The demo is ready"
+    assert page.evaluate("document.activeElement.id") == "refresh"
+
+
+def test_a_rest_that_is_over_ends_by_itself(visit: Open, accounts: tuple[str, CodexBackend]) -> None:
+    page = visit(accounts[0]).sign_in()
+    page.evaluate("Object.assign(session.report.accounts[0], { state: 'resting', resting_until: gatewayNow() + 1.2 })")
+    page.evaluate("drawStatus()")
+    assert page.locator(".account").first.get_attribute("class") == "card account resting"
+    page.wait_for_selector(".account.ready >> nth=0")
+    page.wait_for_selector(".account >> nth=0 >> .state strong.ready")
+
+
+def test_the_section_that_is_read_is_marked(visit: Open) -> None:
+    seen = visit(**PHONE)
+    page = seen.sign_in()
+    seen.until("document.querySelector('nav [aria-current]')?.hash === '#overview'")
+    page.evaluate("document.querySelector('#models').scrollIntoView()")
+    seen.until("document.querySelector('nav [aria-current]')?.hash === '#models'")
+    box = page.locator("nav [aria-current]").bounding_box()
+    assert box is not None and 0 <= box["x"] < 360 - box["width"]
 
 
 def test_no_secret_is_in_the_page_an_answer_or_the_console(visit: Open) -> None:
@@ -62,12 +116,9 @@ def test_no_secret_is_in_the_page_an_answer_or_the_console(visit: Open) -> None:
         "access_token_prefix": "PrefixCanary0123-QrTy",
         "key_secret": "KeySecretCanary0123456789012345678-GhTz",
         "key_pairs": "sender:PairCanary0123456789-LkJh",
-        "key_a": "KeyIdCanary-VbNm",
+        "key_a": "sender",
         "key_b": "KeyCanary0123456789-PoIu",
-        "user_agent": "AgentCanary/1.0-ZuIo",
-        "image_bucket": "s3://bucketcanary/PathCanary-YxCv",
-        "model_map": "mapcanary-*=TargetCanary-AsDf",
-        "default_model": "ModelCanary-TgBn",
+        "default_model": "sk-ModelCanary0123-TgBn",
     }
     token, key, proxied = account_jwt("acct-1"), "sk-OpenaiCanary0123456789-MnBv", account_jwt("acct-2")
     with CodexBackend() as codex, OpenAIBackend(keys=(key,)) as compatible:
@@ -78,18 +129,22 @@ def test_no_secret_is_in_the_page_an_answer_or_the_console(visit: Open) -> None:
             chatgpt_base_url=codex.url,
             openai_api_key=key,
             openai_base_url=compatible.url,
-            signed_base_url="http://127.0.0.1:9/SignedCanary-WsXc",
+            signed_base_url="http://127.0.0.1:9/SignedCanary0123456789-WsXc",
             **hidden,
         ) as url:
             seen = visit(url)
             page = seen.sign_in()
             page.click("#measure")
             page.wait_for_selector(".account .meter")
-            page.locator("#variables details").evaluate("each => { each.open = true; }")
+            page.locator("#variables details").evaluate_all(OPEN)
+            page.click("#check")
+            page.wait_for_selector(".verdict", timeout=20_000)
             bodies = [answer.text() + str(answer.headers) for answer in seen.answers if "/v1/setup" not in answer.url]
             shown = "\n".join([page.content(), page.inner_text("body"), *seen.console, *bodies])
     marks = [mark for value in hidden.values() for mark in value.replace(":", "=").split("=") if "Canary" in mark]
-    assert not leaked(shown, [KEY, token, proxied, key, *marks, "SignedCanary-WsXc", "EmailCanary@one.example"])
+    assert not leaked(
+        shown, [KEY, token, proxied, key, *marks, "SignedCanary0123456789-WsXc", "EmailCanary@one.example"]
+    )
 
 
 @pytest.mark.parametrize(("locale", "headline"), [("zh-CN", "演示模式可用"), ("en-GB", "The demo is ready")])
@@ -119,7 +174,9 @@ def test_a_phone_needs_no_sideways_scrolling(visit: Open, accounts: tuple[str, C
     page = visit(accounts[0], locale=locale, **PHONE).sign_in()
     page.click("#measure")
     page.wait_for_selector(".account .meter")
-    page.locator("#variables details").evaluate("each => { each.open = true; }")
+    page.click("#check")
+    page.wait_for_selector(".verdict", timeout=20_000)
+    page.locator("#panel details").evaluate_all(OPEN)
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     assert page.evaluate(WIDE) == []
 

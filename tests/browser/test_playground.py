@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from tests.browser.deployments import KEY, deployed
 from tests.browser.visits import Visit
+from tests.fakes.codex_backend import CodexBackend
 from tests.fakes.openai_backend import CHAT, OpenAIBackend
 from tests.fakes.openai_chat import chat_stream, chunks
+from tests.fakes.tokens import jwt
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -95,6 +97,34 @@ def test_a_picture_is_drawn(visit: Open) -> None:
     say(page, "draw a harbour")
     told(page)
     assert page.locator(".said.assistant img").evaluate("each => each.naturalWidth") > 0
+
+
+def test_a_conversation_is_followed_to_the_end_of_its_last_picture(visit: Open) -> None:
+    seen = visit()
+    page = seen.sign_in()
+    page.check("#tool-image")
+    for text in ("draw a harbour", "draw a boat"):
+        say(page, text)
+        told(page)
+    seen.until("[...document.querySelectorAll('.said img')].every((each) => each.naturalHeight)")
+    seen.until("$('log').scrollHeight > $('log').clientHeight && isAtEnd()")
+
+
+def test_a_question_that_failed_can_be_asked_again(visit: Open) -> None:
+    with CodexBackend() as backend:
+        backend.blocked = True
+        with deployed(chatgpt_access_tokens=jwt("acct-1"), chatgpt_base_url=backend.url) as url:
+            seen = visit(url)
+            seen.expected.append("Failed to load resource")
+            page = seen.page
+            page.fill("#key", KEY)
+            page.keyboard.press("Enter")
+            page.wait_for_selector("#panel:not([hidden])")
+            say(page, "are you there")
+            page.wait_for_selector("#log [role=alert]")
+            told(page)
+            assert page.input_value("#prompt") == "are you there"
+            assert page.evaluate("play.messages.length") == 0
 
 
 def test_a_picture_is_sent(visit: Open) -> None:

@@ -12,6 +12,7 @@ function setPart(id, shown) {
 async function loadClients() {
   setPart("keys", offers("/v1/keys") && session.report.settings.some((each) => each.variable === "KEY_SECRET" && each.state === "set"));
   setPart("clients", false);
+  setPart("doctor", offers("/v1/doctor"));
   if (!offers("/v1/setup")) return;
   const answer = await ask("/v1/setup").catch(() => null);
   if (!answer || !answer.ok) return;

@@ -93,8 +93,12 @@ function countdown(name, until) {
 }
 
 function tick() {
+  if (endRests()) drawStatus();
   for (const each of document.querySelectorAll("[data-until]")) {
     each.textContent = t(each.dataset.says, { time: duration(each.dataset.until - gatewayNow()) });
+  }
+  for (const each of document.querySelectorAll("[data-since]")) {
+    each.textContent = t("elapsed", { time: duration((Date.now() - each.dataset.since) / 1000) });
   }
 }
 

@@ -38,9 +38,9 @@ function drawCurl() {
 async function send(event) {
   event.preventDefault();
   if (play.abort || !$("prompt").value.trim()) return;
-  const asked = question(), before = play.messages.length;
+  const asked = question(), before = play.messages.length, text = $("prompt").value.trim(), { image } = play;
   play.messages.push(asked);
-  say("user", $("prompt").value.trim(), play.image);
+  say("user", text, image);
   $("prompt").value = "";
   setImage(null);
   play.abort = new AbortController();
@@ -51,6 +51,10 @@ async function send(event) {
   } catch (failure) {
     failed(failure);
     play.messages.length = before; // a question without an answer would stand in the way of the next one
+    if (!$("prompt").value && !play.image && !isStop(failure)) {
+      $("prompt").value = text;
+      setImage(image);
+    }
   } finally {
     play.abort = null;
     setBusy(false);
@@ -130,8 +134,10 @@ function say(role, text, image) {
   append(el("div", { class: `said ${role}` }, image ? el("img", { src: image, alt: t("picture") }) : null, el("p", {}, text)));
 }
 
+const isStop = (failure) => failure instanceof DOMException && failure.name === "AbortError";
+
 function failed(failure) {
-  const stopped = failure instanceof DOMException && failure.name === "AbortError";
+  const stopped = isStop(failure);
   const words = stopped ? t("stopped") : plainly(failure instanceof Error ? { status: 0, message: "" } : failure);
   append(el("p", { class: stopped ? "faint" : "wrong", role: stopped ? null : "alert" }, words));
   $("play-state").textContent = stopped ? words : "";
@@ -144,7 +150,7 @@ function append(element) {
   scrollToEnd();
 }
 
-const isAtEnd = () => $("log").scrollHeight - $("log").scrollTop - $("log").clientHeight < 60;
+const isAtEnd = (grownBy = 0) => $("log").scrollHeight - $("log").scrollTop - $("log").clientHeight < 60 + grownBy;
 const scrollToEnd = () => { $("log").scrollTop = $("log").scrollHeight; };
 
 function drawFigures(answer) {
@@ -204,6 +210,7 @@ function setUpPlayground() {
   $("image").addEventListener("change", readImage);
   $("stop").addEventListener("click", () => play.abort && play.abort.abort());
   $("anew").addEventListener("click", startAnew);
+  $("log").addEventListener("load", (event) => { if (isAtEnd(event.target.offsetHeight)) scrollToEnd(); }, true); // a picture
   $("prompt").addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) send(event);
   });

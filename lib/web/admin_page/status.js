@@ -15,6 +15,13 @@ async function loadModels() {
   session.modelsFailure = answer && answer.ok ? null : answer ? await failureOf(answer) : { status: 0, message: "" };
 }
 
+/** Ends the rests that are over, as the gateway does; whether there was one. */
+function endRests() {
+  const over = (session.report ? session.report.accounts : []).filter((each) => each.state === "resting" && each.resting_until <= gatewayNow());
+  for (const each of over) Object.assign(each, { state: "ready", resting_until: null });
+  return over.length > 0;
+}
+
 function drawStatus() {
   drawHeadline();
   $("fleet").replaceChildren(...fleet());
@@ -24,6 +31,7 @@ function drawStatus() {
   $("upstreams").replaceChildren(...session.report.upstreams.map(upstream), ...unknownModels());
   $("model-list").replaceChildren(...session.models.map((model) => el("option", { value: model.id }, model.name || "")));
   drawSettings();
+  markSection();
 }
 
 function drawHeadline() {
@@ -39,7 +47,9 @@ function drawHeadline() {
   $("subline").textContent = t(demo ? "subline_demo" : "subline", { ready, count: accounts.length });
   const serverless = instance.platform !== "server";
   const platform = t(`platform_${instance.platform}`);
-  $("instance-note").textContent = t(serverless ? "note_serverless" : "note_server", { platform });
+  const seen = new Intl.DateTimeFormat(session.language, { timeStyle: "medium" }).format(new Date(session.report.now * 1000));
+  $("instance-note").textContent = t(serverless ? "note_serverless" : "note_server", { platform, moment: seen });
+  $("playground-lead").textContent = t(demo ? "playground_lead_demo" : "playground_lead");
   $("settings-note").textContent = t(serverless ? "note_settings_platform" : "note_settings_server", { platform });
   $("measure").hidden = !accounts.some((each) => each.upstream === "codex");
 }
@@ -74,14 +84,14 @@ function tiles(instance) {
   ];
   const tile = (label, value, detail) => value === null ? null : el("div", { class: "tile" },
     el("span", { class: "label", t: label }), el("strong", {}, value), el("span", { class: "faint" }, detail || ""));
-  const memory = instance.memory_bytes;
+  const memory = instance.memory_bytes, where = [instance.region, instance.revision, instance.bundle].filter(Boolean);
   return [
     ...made,
     tile("cold_start", instance.cold_start_ms === null ? null : `${number(instance.cold_start_ms)} ms`, t("cold_start_is")),
     tile("uptime", duration(instance.uptime_s), t("uptime_is")),
     tile("memory", memory === null ? null : `${number(memory / 1048576)} MB`, `Python ${instance.python} · ${instance.machine}`),
     tile("platform", t(`platform_${instance.platform}`),
-      [instance.region, instance.revision, instance.bundle].filter(Boolean).join(" · ") || t("platform_is")),
+      where.length ? where.map((each) => el("span", { title: each }, each)) : t("platform_is")),
   ].filter(Boolean);
 }
 
@@ -156,7 +166,7 @@ function meter(window) {
   const minutes = window.window_minutes;
   const length = minutes === null ? t("window") : duration(minutes * 60);
   const label = window.bucket === "codex" ? length : `${window.bucket} · ${length}`;
-  return el("div", { class: "window" },
+  return el("div", { class: label === length ? "window" : "window named" },
     el("span", {}, label),
     el("span", { class: "meter", role: "meter", "aria-label": label, "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": percent }, bar),
     el("span", { class: "percent" }, `${number(percent)} %`),
@@ -167,7 +177,7 @@ function upstream(each) {
   const own = session.models.filter((model) => model.owned_by === each.name || (each.name === "codex" && model.owned_by === "chatgpt"));
   const only = session.report.upstreams.length === 1;
   return el("div", { class: "card upstream" },
-    el("h3", {}, each.name, each.host ? el("code", {}, each.host) : null, each.tools && each.tools !== "native" ? el("span", { class: "chip" }, t("tools_way", { way: each.tools })) : null),
+    el("h3", {}, each.name, each.host ? el("code", {}, each.host) : null, each.host === null && each.name !== "demo" ? el("span", { class: "chip wrong", t: "no_address" }) : null, each.tools && each.tools !== "native" ? el("span", { class: "chip" }, t("tools_way", { way: each.tools })) : null),
     modelChips(only ? session.models : own));
 }
 
@@ -183,25 +193,47 @@ function modelChips(models) {
     rest.length ? el("details", {}, el("summary", {}, t("more_models", { count: rest.length })), el("div", { class: "chips" }, rest.map(chip))) : null);
 }
 
+/** What somebody set stands first; of what is not set there is nothing to show but the name. */
 function drawSettings() {
-  const shown = session.report.settings.filter((each) => each.state === "set" || each.has_problem);
-  const others = session.report.settings.filter((each) => !shown.includes(each));
+  const { settings } = session.report;
+  const shown = settings.filter((each) => each.state === "set" || each.has_problem);
+  const defaults = settings.filter((each) => each.state === "default" && !shown.includes(each));
+  const unset = settings.filter((each) => each.state === "unset" && !shown.includes(each));
   $("variables").replaceChildren(
     table(shown),
-    el("details", { class: "rest" }, el("summary", {}, t("more_settings", { count: others.length })), table(others)));
+    folded("more_settings", defaults, table),
+    folded("not_set", unset, (entries) => el("p", { class: "chips card" }, entries.map((each) => el("code", { class: "chip" }, each.variable)))));
+}
+
+function folded(title, entries, drawn) {
+  const before = $(`settings-${title}`); // stays open when it is drawn anew
+  return el("details", { class: "rest", id: `settings-${title}`, open: before !== null && before.open }, el("summary", {}, t(title, { count: number(entries.length) })), drawn(entries));
 }
 
 function table(entries) {
   return el("div", { class: "card flush" }, el("table", {}, el("tbody", {}, entries.map((each) => el("tr", {},
     el("th", { scope: "row" }, el("code", {}, each.variable)),
-    el("td", {}, el("span", { class: `mark ${each.has_problem ? "problem" : each.state}` }, t(each.has_problem ? "problem" : each.state))),
-    el("td", {}, valueOf(each)))))));
+    el("td", {}, el("span", { class: `mark ${each.state}`, t: each.state })),
+    el("td", {}, valueOf(each), problemsOf(each)))))));
 }
 
-function valueOf(entry) {
-  if ("slots" in entry) return el("span", { class: "chips" }, entry.slots.map((slot, index) => el("span", { class: "chip mono" }, `${index + 1} · ${slot}`)));
-  if ("count" in entry) return t("entries", { count: entry.count });
-  if ("host" in entry) return el("code", {}, entry.host);
-  if ("value" in entry) return el("code", {}, typeof entry.value === "number" ? number(entry.value, 3) : String(entry.value));
-  return el("span", { class: "faint" }, entry.state === "unset" ? "" : "••••••");
+/** As it would be written into the environment; of credentials the beginnings of their hashes. */
+function valueOf({ variable, value, slots = [] }) {
+  return [
+    value === undefined ? null : el("code", {}, value),
+    hintOf(variable, value),
+    slots.length ? el("span", { class: "chips" }, slots.map((slot, index) => el("span", { class: "chip mono" }, `${index + 1} · ${slot}`))) : null,
+  ];
+}
+
+/** Large numbers in units that one reads at a glance. */
+function hintOf(variable, value) {
+  if (variable.endsWith("_S") && value >= 60) return el("span", { class: "faint small" }, ` = ${duration(value)}`);
+  if (variable.endsWith("_BYTES") && value >= 1024) return el("span", { class: "faint small" }, ` = ${number(value / 1048576, 1)} MiB`);
+  return null;
+}
+
+function problemsOf({ variable }) {
+  return session.report.problems.filter((each) => each.variable === variable)
+    .map((each) => el("p", { class: "problem" }, icon("warning"), el("span", { lang: "en" }, each.problem)));
 }
