@@ -233,6 +233,18 @@ def test_refused_tokens_are_named_by_slot_and_not_in_the_upstreams_words() -> No
     assert "a1, a2, a3" in error.message and "it failed" not in error.message
 
 
+def test_tokens_that_may_still_be_renewed_need_not_be_replaced() -> None:
+    class Renewing(ScriptedCredentials):
+        async def lease(self, **asked: Any) -> Lease:
+            if asked["tried"]:
+                raise PoolExhausted("Try again in 60 s.", code="token_renewal_failed", should_retry=True)
+            return await super().lease(**asked)
+
+    error = run(ScriptedUpstream(failure(Verdict.ACCOUNT, status=401, code="token_expired")), Renewing())[1]
+    assert error is not None
+    assert (error.status, error.code, error.should_retry) == (503, "token_renewal_failed", True)
+
+
 def test_a_broken_upstream_is_not_hidden_behind_an_empty_pool() -> None:
     class Single(ScriptedCredentials):
         async def lease(self, **asked: Any) -> Lease:

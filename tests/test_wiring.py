@@ -14,7 +14,7 @@ from lib.prompted.toolless import ToollessUpstream
 from lib.prompted.wrap import PromptedUpstream
 from lib.relay import Relay
 from lib.settings import Settings
-from lib.types import Caller
+from lib.types import Caller, Trace
 from lib.wired_upstreams import uses_demo
 from lib.wiring import Gateway
 
@@ -81,7 +81,7 @@ def test_a_passthrough_token_never_meets_the_demo() -> None:
 def test_an_unusable_way_out_lets_nothing_out(wrong: dict[str, str]) -> None:
     relay = wired(chatgpt_access_tokens="at-1", **wrong)
     with pytest.raises(GatewayError) as caught:
-        asyncio.run(relay.models(KEY))
+        asyncio.run(relay.models(KEY, Trace("r", 0.0)))
     assert caught.value.status == 503 and next(iter(wrong)).upper() in caught.value.message
 
 
@@ -91,7 +91,7 @@ def test_an_unusable_way_out_lets_nothing_out(wrong: dict[str, str]) -> None:
         ({}, {"/chat/completions", "/responses"}),
         ({"openai_wire": "responses"}, {"/responses"}),
         ({"openai_base_url": "https://other.example/v1"}, {"/chat/completions"}),
-        ({"openai_tools": "prompted"}, set()),
+        ({"openai_tools": "prompted"}, {"/chat/completions", "/responses"}),
     ],
 )
 def test_an_upstream_gets_the_dialects_that_it_speaks_as_they_are(given: dict[str, str], spoken: set[str]) -> None:

@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     openai_wire: Annotated[str | None, upstreams.wire] = None
     """responses or chat; None: what suits the address."""
     openai_tools: Annotated[str, values.tools] = "native"
+    openai_image_input: Annotated[str, upstreams.image_input] = "any"
+    """any, or url: pictures are taken by address alone."""
     key_a: Annotated[str | None, upstreams.key_id] = None
     key_b: Annotated[SecretStr | None, upstreams.secret] = None
     user_agent: Annotated[str, upstreams.user_agent] = "chat2api"
@@ -127,6 +129,8 @@ class Settings(BaseSettings):
     keep_alive_s: Seconds = 10.0
     commit_wait_s: Pause = 1.0
     models_cache_s: Pause = 300.0
+    usage_max_age_s: Pause = 900.0
+    """How old what is known of an account's usage windows may be; 0: of any age, they are not asked for."""
     max_duration_s: Annotated[float | None, values.seconds] = None
     """None: what the platform says."""
     deadline_margin_s: Pause = 3.0

@@ -21,6 +21,13 @@ def wire(value: object, note: Note) -> str | None:
     return bare or None
 
 
+def image_input(value: object, note: Note) -> str | None:
+    bare = text(value, note).lower()
+    if bare not in ("", "any", "url"):
+        raise Unusable("must be any or url")
+    return bare or None
+
+
 def token_refresh(value: object, note: Note) -> str | None:
     bare = text(value, note).lower()
     if bare not in ("", "auto", "on", "off"):

@@ -146,6 +146,12 @@ class CodexBackend:
         """What valid requests meet when no queued behaviour is left."""
         self._always[path, account] = behaviour
 
+    def recover(self) -> None:
+        """From here on requests are answered as if nothing had been scripted."""
+        with self._lock:
+            self._scripts.clear()
+            self._always.clear()
+
     def scripts_left(self) -> int:
         """Queued behaviours that no request has consumed."""
         return sum(len(queue) for queue in self._scripts.values())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from tests.fakes import codex_errors as errors
 from tests.fakes.codex_composer import Fields
 from tests.fakes.codex_http import Exchange
 from tests.fakes.codex_streams import TERMINAL, frame, load, rate_limits
+from tests.fakes.packing import PACKERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,9 @@ class Stream:
     (an extra text delta of that size), empty_output (of the terminal Response), extra (events after the terminal one).
 
     How it is said (bytes):
-    event_lines, crlf, content_type (None leaves it out), headers, gzip, cut (so many bytes a piece), cut_utf8 (a cut
-    inside each multi-byte character), pause_s (between events, or pieces if cut), delay_s (before the headers).
+    event_lines, crlf, content_type (None leaves it out), headers, encoding (one of `packing.PACKERS`), cut (so many
+    bytes a piece), cut_utf8 (a cut inside each multi-byte character), pause_s (between events, or pieces if cut),
+    delay_s (before the headers).
 
     How it ends:
     stall_after, truncate_after, reset_after, close_after (so many events, then silence, a clean end of the body, a TCP
@@ -100,7 +101,7 @@ class Stream:
     crlf: bool = False
     content_type: str | None = "text/event-stream; charset=utf-8"
     headers: Mapping[str, str] = field(default_factory=dict)
-    gzip: bool = False
+    encoding: str | None = None
     cut: int = 0
     cut_utf8: bool = False
     pause_s: float = 0
@@ -116,11 +117,11 @@ class Stream:
         events = self._said(scene)
         await exchange.sleep(self.delay_s)
         content_type = {"content-type": self.content_type} if self.content_type else {}
-        encoding = {"content-encoding": "gzip"} if self.gzip else {}
+        encoding = {"content-encoding": self.encoding} if self.encoding else {}
         exchange.head(
             200, {**scene.headers, **content_type, **encoding, **self.headers, "transfer-encoding": "chunked"}
         )
-        press = zlib.compressobj(wbits=31) if self.gzip else None
+        packer = PACKERS[self.encoding]() if self.encoding else None
         limit = self._limit()
         for number, event in enumerate(events):
             if number == limit:
@@ -130,14 +131,14 @@ class Stream:
             if self.drop_bytes and number + 1 == limit:
                 data = data[: -self.drop_bytes]
             for piece in self._pieces(data):
-                exchange.chunk(piece if press is None else press.compress(piece) + press.flush(zlib.Z_SYNC_FLUSH))
+                exchange.chunk(piece if packer is None else packer.pack(piece))
                 await self._rest(exchange)
             exchange.finished = exchange.finished or event["type"] in TERMINAL
-        if press is not None:
-            exchange.chunk(press.flush())
         if limit is not None:
             await self._break(exchange)
             return
+        if packer is not None:
+            exchange.chunk(packer.end())
         exchange.finished = True
         if self.keep_open:
             await exchange.until_left()

@@ -78,12 +78,16 @@ class Composer:
         at = {"content_index": 0, **place}
         part: Fields = {"type": "output_text", "annotations": [], "logprobs": [], "text": ""}
         self.add("response.content_part.added", **at, part=part)
+        told = []
         for delta in words(text) if deltas is None else deltas:
-            self.add("response.output_text.delta", **at, delta=delta, logprobs=[], obfuscation=self._noise(delta))
+            found = self._logprobs(delta)
+            told += found
+            bare = [{name: each[name] for name in each if name != "bytes"} for each in found]
+            self.add("response.output_text.delta", **at, delta=delta, logprobs=bare, obfuscation=self._noise(delta))
         for index, citation in enumerate(citations):
             self.add("response.output_text.annotation.added", **at, annotation_index=index, annotation=citation)
-        self.add("response.output_text.done", **at, text=text, logprobs=[])
-        part = part | {"annotations": list(citations), "text": text}
+        self.add("response.output_text.done", **at, text=text, logprobs=told)
+        part = part | {"annotations": list(citations), "logprobs": told, "text": text}
         self.add("response.content_part.done", **at, part=part)
         return self._close(place, item | {"status": status, "content": [part]})
 
@@ -233,6 +237,12 @@ class Composer:
         self.add("response.output_item.done", item=done, output_index=place["output_index"])
         return self
 
+    def _logprobs(self, delta: str) -> list[Fields]:
+        """Those of a delta, if the request asks for any."""
+        if "message.output_text.logprobs" not in self._body.get("include", ()):
+            return []
+        return token_logprobs(delta, self._body.get("top_logprobs", 0))
+
     def _noise(self, delta: str) -> str:
         """Padding that hides the length of a delta, as the backend adds it."""
         return hashlib.sha256(delta.encode()).hexdigest()[: 16 - len(delta) % 16]
@@ -245,6 +255,18 @@ def words(text: str) -> list[str]:
 
 def pieces(text: str, size: int = 5) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+def token_logprobs(text: str, top: int = 0) -> list[Fields]:
+    """Log probabilities of tokens of at most three characters that the text is cut into, with this many others."""
+    return [
+        {**_token(token, 0), "top_logprobs": [_token(token + "~" * place, place) for place in range(top)]}
+        for token in pieces(text, 3)
+    ]
+
+
+def _token(token: str, place: int) -> Fields:
+    return {"token": token, "logprob": -0.25 * (place + 1), "bytes": list(token.encode())}
 
 
 def measured(input_tokens: int, output_tokens: int, reasoning_tokens: int = 0, cached_tokens: int = 0) -> Fields:

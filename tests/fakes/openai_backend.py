@@ -67,7 +67,7 @@ class OpenAIBackend:
     """The fake. Public members are safe to use from the test's thread while it runs.
 
     keys: those that are good. key_header: `authorization` (Bearer), or `api-key` as on Azure. models: those that there
-    are; None takes any name. base: the path of the base URL.
+    are; None takes any name. base: the path of the base URL. only_urls: whether pictures as data are refused.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class OpenAIBackend:
         key_header: str = "authorization",
         models: Sequence[str] | None = ("gpt-test", "gpt-test-mini"),
         base: str = "/v1",
+        only_urls: bool = False,
     ) -> None:
         self.requests: list[Recorded] = []
         self.handlers: dict[str, Handler] = {
@@ -88,6 +89,7 @@ class OpenAIBackend:
         self._keys = frozenset(keys)
         self._key_header = key_header
         self._base = base
+        self._only_urls = only_urls
         self._scripts: dict[tuple[str, str | None], deque[Behaviour]] = {}
         self._always: dict[tuple[str, str | None], Behaviour] = {}
         self._lock = threading.Lock()
@@ -182,6 +184,8 @@ class OpenAIBackend:
         if not isinstance(model, str) or (self.models is not None and model not in self.models):
             message = f"The model `{model}` does not exist or you do not have access to it."
             rules.refuse(message, param="model", code="model_not_found", status=404)
+        if self._only_urls:
+            rules.check_addresses(body)
         return body
 
     async def _chat(self, exchange: Exchange, record: Recorded) -> None:

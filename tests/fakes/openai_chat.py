@@ -11,7 +11,7 @@ import msgspec
 from lib.upstreams.demo_schema import example
 from tests.fakes.codex_answers import answer_text, chosen_tools
 from tests.fakes.codex_behaviours import Scene
-from tests.fakes.codex_composer import Fields, pieces, words
+from tests.fakes.codex_composer import Fields, pieces, token_logprobs, words
 from tests.fakes.codex_http import Exchange
 
 CREATED = 1_795_000_000
@@ -24,9 +24,12 @@ USAGE: Fields = {
 }
 
 
-def chunk(delta: Fields | None = None, finish: str | None = None, **members: Any) -> Fields:
+def chunk(
+    delta: Fields | None = None, finish: str | None = None, logprobs: list[Fields] | None = None, **members: Any
+) -> Fields:
     """One chunk with one choice; `members` are added to the chunk, or replace (`choices=[]`) what it has."""
-    choice = {"index": 0, "delta": delta or {}, "logprobs": None, "finish_reason": finish}
+    told = None if logprobs is None else {"content": logprobs, "refusal": None}
+    choice = {"index": 0, "delta": delta or {}, "logprobs": told, "finish_reason": finish}
     head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": CREATED, "model": "gpt-test"}
     return {**head, "service_tier": "default", "system_fingerprint": "fp_1", "choices": [choice], **members}
 
@@ -39,11 +42,15 @@ def chunks(
     finish: str | None = None,
     usage: Fields | None = USAGE,
     reasoning_member: str = "reasoning_content",
+    top_logprobs: int | None = None,
 ) -> list[Fields]:
-    """A whole stream in OpenAI's own form; the pieces of several calls interleave."""
+    """A whole stream in OpenAI's own form; the pieces of several calls interleave. top_logprobs: how many others stand
+    beside the log probability of a token; None: there are no log probabilities."""
     made = [chunk({"role": "assistant", "content": "" if text else None, "refusal": None})]
     made += [chunk({reasoning_member: word}) for word in words(reasoning)]
-    made += [chunk({"content": word}) for word in words(text)]
+    for word in words(text):
+        logprobs = None if top_logprobs is None else token_logprobs(word, top_logprobs)
+        made.append(chunk({"content": word}, logprobs=logprobs))
     made += call_chunks(*calls)
     made.append(chunk({}, finish or ("tool_calls" if calls else "stop")))
     if usage is not None:
@@ -77,10 +84,12 @@ def completion(said: Sequence[Fields]) -> Fields:
     message: Fields = {"role": "assistant", "content": None, "refusal": None}
     calls: dict[int, Fields] = {}
     finish, usage = "stop", None
+    told: list[Fields] = []
     for each in said:
         usage = each.get("usage") or usage
         for choice in each["choices"]:
             finish = choice["finish_reason"] or finish
+            told += (choice.get("logprobs") or {}).get("content") or ()
             for name in ("content", "reasoning_content", "reasoning", "refusal"):
                 if choice["delta"].get(name):
                     message[name] = (message.get(name) or "") + choice["delta"][name]
@@ -91,7 +100,8 @@ def completion(said: Sequence[Fields]) -> Fields:
                 call["function"]["arguments"] += piece["function"].get("arguments") or ""
     if calls:
         message["tool_calls"] = [calls[index] for index in sorted(calls)]
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
+    logprobs = {"content": told, "refusal": None} if told else None
+    choice = {"index": 0, "message": message, "logprobs": logprobs, "finish_reason": finish}
     head = {"id": "chatcmpl-1", "object": "chat.completion", "created": CREATED, "model": "gpt-test"}
     return {**head, "choices": [choice], "usage": usage}
 
@@ -161,7 +171,7 @@ def answered(body: Mapping[str, Any]) -> list[Fields]:
     asked = _as_responses(body)
     tools = chosen_tools(asked)
     if not tools:
-        return chunks(answer_text(asked))
+        return chunks(answer_text(asked), top_logprobs=body.get("top_logprobs", 0) if body.get("logprobs") else None)
     arguments = [msgspec.json.encode(example(tool["parameters"])).decode() for tool in tools]
     return chunks(calls=[(tool["name"], each) for tool, each in zip(tools, arguments, strict=True)])
 

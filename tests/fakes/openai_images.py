@@ -15,6 +15,9 @@ import msgspec
 from multipart import MultipartParser, parse_options_header
 
 from tests.fakes.codex_answers import png
+from tests.fakes.codex_behaviours import http_error, raw
+from tests.fakes.codex_http import Exchange
+from tests.fakes.openai_backend import OpenAIBackend, Recorded, play
 
 KEY = "sk-openai-canary-0123456789"
 USAGE = {
@@ -37,6 +40,17 @@ class Seen:
     fields: dict[str, Any]
     files: list[tuple[str, str, str, bytes]] = field(default_factory=list)
     """(name, file name, content type, bytes)"""
+
+
+def serve_pictures(backend: OpenAIBackend) -> None:
+    """Adds the endpoints to the fake of the whole API."""
+
+    async def handle(exchange: Exchange, record: Recorded) -> None:
+        status, answer = judged(_seen(record.path, record.headers, record.body))
+        own = raw(answer) if isinstance(answer, bytes) else http_error(status, answer)
+        await play(exchange, backend.scripted(record) or own)
+
+    backend.handlers |= dict.fromkeys(("/images/generations", "/images/edits"), handle)
 
 
 class OpenAIImages:
@@ -89,26 +103,31 @@ class OpenAIImages:
         await send({"type": "http.response.body", "body": b""})
 
     def _judge(self, seen: Seen) -> tuple[int, Any]:
-        fields = seen.fields
         if seen.headers.get("authorization") != f"Bearer {KEY}":
             return 401, _error("Incorrect API key provided: sk-op****6789.", "invalid_api_key")
-        if not fields.get("prompt"):
-            return 400, _error("Missing required parameter: 'prompt'.", "missing_required_parameter")
-        model = str(fields.get("model", "gpt-image-2"))
-        if "response_format" in fields and model.startswith("gpt-image-"):
-            return 400, _error("Unknown parameter: 'response_format'.", "unknown_parameter")
-        if seen.path.endswith("/edits") and not [file for file in seen.files if file[0] in ("image", "image[]")]:
-            return 400, _error("Missing required parameter: 'image'.", "missing_required_parameter")
-        if str(fields.get("stream")).lower() == "true":
-            return 200, streamed(seen.path, int(fields.get("partial_images", 0)), fields["prompt"])
-        n, is_url = int(fields.get("n", 1)), model.startswith("dall-e-") and fields.get("response_format") != "b64_json"
-        data = [
-            {"url": f"https://images.example/{place}.png", "revised_prompt": "revised"}
-            if is_url
-            else {"b64_json": png(f"{fields['prompt']} {place}")}
-            for place in range(n)
-        ]
-        return 200, {"created": CREATED, "data": data, **({} if is_url else {**LOOK, "usage": USAGE})}
+        return judged(seen)
+
+
+def judged(seen: Seen) -> tuple[int, Any]:
+    """Status and body for a request whose key is good; bytes are an event stream."""
+    fields = seen.fields
+    if not fields.get("prompt"):
+        return 400, _error("Missing required parameter: 'prompt'.", "missing_required_parameter")
+    model = str(fields.get("model", "gpt-image-2"))
+    if "response_format" in fields and model.startswith("gpt-image-"):
+        return 400, _error("Unknown parameter: 'response_format'.", "unknown_parameter")
+    if seen.path.endswith("/edits") and not [file for file in seen.files if file[0] in ("image", "image[]")]:
+        return 400, _error("Missing required parameter: 'image'.", "missing_required_parameter")
+    if str(fields.get("stream")).lower() == "true":
+        return 200, streamed(seen.path, int(fields.get("partial_images", 0)), fields["prompt"])
+    n, is_url = int(fields.get("n", 1)), model.startswith("dall-e-") and fields.get("response_format") != "b64_json"
+    data = [
+        {"url": f"https://images.example/{place}.png", "revised_prompt": "revised"}
+        if is_url
+        else {"b64_json": png(f"{fields['prompt']} {place}")}
+        for place in range(n)
+    ]
+    return 200, {"created": CREATED, "data": data, **({} if is_url else {**LOOK, "usage": USAGE})}
 
 
 def streamed(path: str, partials: int, prompt: str) -> bytes:

@@ -78,6 +78,8 @@ def check_chat(body: Body) -> None:
     check_top(body, CHAT)
     if "max_tokens" in body and "max_completion_tokens" in body:
         refuse("Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.")
+    if "top_logprobs" in body and body.get("logprobs") is not True:
+        refuse("The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.", param="top_logprobs")
     _check_chat_tools(body)
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
@@ -164,6 +166,19 @@ def _check_chat_tools(body: Body) -> None:
     choice = body.get("tool_choice")
     if isinstance(choice, dict) and not isinstance(choice.get("function"), dict):
         refuse("Missing required parameter: 'tool_choice.function'.", param="tool_choice.function")
+
+
+def check_addresses(value: Any) -> None:
+    """For servers that read pictures from the web and take no data in their place."""
+    if isinstance(value, str):
+        if value[:10].lower() == "data:image":
+            refuse("Only http(s) image URLs are supported.", code="invalid_image_url")
+    elif isinstance(value, dict):
+        for each in value.values():
+            check_addresses(each)
+    elif isinstance(value, list):
+        for each in value:
+            check_addresses(each)
 
 
 def check_responses(body: Body) -> None:

@@ -269,8 +269,10 @@ class _Handler(BaseHTTPRequestHandler):
                     self._refuse(how.refuse[1], "RequestEntityTooLarge")
                     return False
                 if how.cut_after is not None and len(posted.body) >= how.cut_after:
+                    self.close_connection = True
+                    api.streamed(posted, complete=False)  # first: the function may ask for its next event at once
                     self._reset()
-                    raise ConnectionResetError
+                    return False
             while (line := self.rfile.readline()) != b"\r\n":
                 name, found, value = line.decode().partition(":")
                 if not found:

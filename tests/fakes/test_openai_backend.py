@@ -43,6 +43,20 @@ def test_the_sdk_reads_responses_whole_and_streamed(client: openai.OpenAI) -> No
         assert [event.type for event in stream][-1] == "response.completed"
 
 
+def test_log_probabilities_come_only_when_asked_for(client: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {"model": "gpt-test", "messages": [{"role": "user", "content": "Hi"}]}
+    assert client.chat.completions.create(**asked).choices[0].logprobs is None
+    told = client.chat.completions.create(**asked, logprobs=True, top_logprobs=1).choices[0].logprobs
+    assert told is not None and told.content is not None and len(told.content[0].top_logprobs) == 1
+    with pytest.raises(openai.BadRequestError) as refusal:
+        client.chat.completions.create(**asked, top_logprobs=1)
+    assert refusal.value.param == "top_logprobs"
+    plain: Any = client.responses.create(model="gpt-test", input="Hi")
+    assert plain.output[0].content[0].logprobs == []
+    found: Any = client.responses.create(model="gpt-test", input="Hi", include=["message.output_text.logprobs"])
+    assert "".join(token.token for token in found.output[0].content[0].logprobs) == found.output_text
+
+
 def test_models_and_keys_are_known(client: openai.OpenAI) -> None:
     assert [model.id for model in client.models.list()] == ["gpt-test", "gpt-test-mini"]
     with pytest.raises(openai.AuthenticationError):

@@ -6,7 +6,7 @@ import pytest
 
 from lib.web.openapi_operations import OPERATIONS
 from tests.hostile.asking import AUTHORIZED, Asked, error_of
-from tests.web.documented import KEY
+from tests.web.documented import KEY, max_s
 
 PATHS = sorted({path.replace("{id}", "m") for _, path in OPERATIONS})
 LED_ASTRAY = {
@@ -24,7 +24,7 @@ LED_ASTRAY = {
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "PUT", "PATCH", "DELETE", "PROPFIND", "get", "CONNECT"])
 def test_every_method_is_answered_everywhere(gateway: Asked, method: str, path: str) -> None:
-    answer = gateway.send(method, path)
+    answer = gateway.send(method, path, max_s=max_s(path))
     assert answer.status in (200, 400, 404, 405)
     if method == "TRACE":
         assert answer.status == 405

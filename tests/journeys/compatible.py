@@ -19,7 +19,7 @@ from lib.web.logs import LOGGER
 from tests.fakes.openai_backend import OpenAIBackend
 from tests.fakes.openai_media import serve_media
 from tests.fakes.serving import wait_until
-from tests.journeys.gateway import KEY, Host, Lines
+from tests.journeys.gateway import KEY, Host, Lines, settings_of
 from tests.journeys.secrets_kept import leaked
 
 KEYS = ("sk-upstream-canary-one-9d2f-QzKw", "sk-upstream-canary-two-71ab-VxJb")
@@ -93,8 +93,8 @@ def compatible(
         if backend is None:
             backend = stack.enter_context(OpenAIBackend(keys=keys or KEYS[:1], models=None))
             serve_media(backend)
-        fixed = {"auth_tokens": KEY, "openai_api_key": ",".join(keys), "openai_base_url": backend.url}
-        found = Settings(**{"_env_file": None, **fixed, **settings})
+        fixed = {"auth_tokens": KEY, "openai_api_key": ",".join(keys)}
+        found = settings_of({"openai_base_url": backend.url}, **{**fixed, **settings})
         app, lines = create_app(found, now=now), Lines()
         LOGGER.addHandler(lines)
         host.app, before = app, host.tasks()
@@ -110,6 +110,6 @@ def compatible(
 def _check(gateway: Compatible, host: Host, before: set[asyncio.Task[Any]]) -> None:
     assert gateway.backend.wait_closed(), "a request to the upstream goes on"
     assert wait_until(lambda: host.tasks() <= before), f"tasks left: {host.tasks() - before}"
-    assert wait_until(lambda: set(host.generators()) <= {"_LoopTransports._live", "PerLoop._live"}), host.generators()
+    assert wait_until(lambda: set(host.generators()) <= {"PerLoop._live"}), host.generators()
     assert "level=error" not in gateway.log, gateway.log
     assert not leaked(gateway.log, gateway.secrets)

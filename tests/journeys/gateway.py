@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -132,6 +134,22 @@ class Gateway:
         return openai.OpenAI(**{**fixed, **options})
 
 
+def settings_of(place: dict[str, str], **given: Any) -> Settings:
+    """Settings without an `.env` file; `place` is where the upstream of this one test is, unless given. Reading them
+    takes longer than a request, so those that differ in the place alone are read once."""
+    place = {name: url for name, url in place.items() if name not in given}
+    try:
+        found = _read(frozenset(given.items()), frozenset(os.environ.items()), *place)
+    except TypeError:  # something that is not hashable was given
+        return Settings(**{"_env_file": None, **given, **place})
+    return found.model_copy(update=place)
+
+
+@functools.cache
+def _read(given: frozenset[tuple[str, Any]], environment: frozenset[tuple[str, str]], *places: str) -> Settings:
+    return Settings(**{"_env_file": None, **dict(given), **dict.fromkeys(places, "http://127.0.0.1:1")})
+
+
 @contextlib.contextmanager
 def running(
     host: Host,
@@ -142,11 +160,13 @@ def running(
     secrets: tuple[str, ...] = (),
     **settings: Any,
 ) -> Iterator[Gateway]:
-    """A gateway with three accounts; `settings` go over the defaults. Leaving it checks that nothing is left."""
+    """A gateway with three accounts; `settings` go over the defaults. Leaving it checks that nothing is left.
+
+    Usage is not read beside the requests unless the settings say so, because many tests count what is sent."""
     with contextlib.ExitStack() as stack:
         backend = backend or stack.enter_context(CodexBackend())
-        fixed = {"auth_tokens": KEY, "chatgpt_access_tokens": ",".join(TOKENS), "chatgpt_base_url": backend.url}
-        found = Settings(**{"_env_file": None, **fixed, **settings})
+        fixed = {"auth_tokens": KEY, "chatgpt_access_tokens": ",".join(TOKENS), "usage_max_age_s": "0"}
+        found = settings_of({"chatgpt_base_url": backend.url}, **{**fixed, **settings})
         app, lines = create_app(found, now=now), Lines()
         LOGGER.addHandler(lines)
         host.app, before = app, host.tasks()
@@ -162,6 +182,6 @@ def running(
 def _check(gateway: Gateway, host: Host, before: set[asyncio.Task[Any]]) -> None:
     assert gateway.backend.wait_closed(), "a request to the upstream goes on"
     assert wait_until(lambda: host.tasks() <= before), f"tasks left: {host.tasks() - before}"
-    assert wait_until(lambda: set(host.generators()) <= {"_LoopTransports._live", "PerLoop._live"}), host.generators()
+    assert wait_until(lambda: set(host.generators()) <= {"PerLoop._live"}), host.generators()
     assert "level=error" not in gateway.log, gateway.log
     assert not leaked(gateway.log, gateway.secrets)

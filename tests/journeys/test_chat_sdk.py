@@ -220,6 +220,25 @@ def test_what_has_no_effect_is_named(client: openai.OpenAI) -> None:
     assert raw.parse().choices[0].message.content == "You said: Hi"
 
 
+def test_log_probabilities_are_not_asked_of_models_that_reason(client: openai.OpenAI, gateway: Gateway) -> None:
+    raw = client.chat.completions.with_raw_response.create(
+        model="gpt-5.5", messages=[{"role": "user", "content": "Hi"}], logprobs=True, top_logprobs=2
+    )
+    assert raw.headers["x-gateway-ignored"] == "logprobs, top_logprobs"
+    assert raw.parse().choices[0].logprobs is None
+    assert sent(gateway)["include"] == ["reasoning.encrypted_content"]
+
+
+@pytest.mark.parametrize("stop", ["two", ["never", "two"]])
+def test_stop_sequences_end_the_content(client: openai.OpenAI, stop: Any) -> None:
+    strict = {"x-gateway-strict": "true"}
+    (choice,) = chat(client, "one two three", stop=stop, extra_headers=strict).choices
+    assert (choice.message.content, choice.finish_reason) == ("You said: one ", "stop")
+    *found, last = chunks(client, "one two three", stop=stop, extra_headers=strict)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in found) == "You said: one "
+    assert last.choices[0].finish_reason == "stop"
+
+
 def test_strict_mode_refuses_what_has_no_effect(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as refusal:
         chat(client, temperature=0.2, extra_headers={"x-gateway-strict": "true"})

@@ -14,10 +14,11 @@ import pytest
 from tests.fakes.codex_behaviours import Behaviour, Http, Never, bad_gateway, stream
 from tests.fakes.serving import wait_until
 from tests.journeys.conftest import Start
+from tests.journeys.fault_records import DIALECTS as NAMES
 from tests.journeys.gateway import Gateway
 from tests.journeys.seen import PATHS, body_of
 
-DIALECTS = pytest.mark.parametrize("dialect", ["chat", "responses"])
+DIALECTS = pytest.mark.parametrize("dialect", NAMES)
 MODES = pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
 
 

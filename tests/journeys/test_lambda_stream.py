@@ -69,6 +69,7 @@ def function(tmp_path: Path) -> Iterator[Function]:
         env = {
             "AUTH_TOKENS": KEY,
             "CHATGPT_ACCESS_TOKENS": ",".join(TOKENS),
+            "USAGE_MAX_AGE_S": "0",  # connections and requests are counted
             "CHATGPT_BASE_URL": backend.url,
             "KEEP_ALIVE_S": "0.1",
             "COMMIT_WAIT_S": "0.1",

@@ -29,7 +29,7 @@ def verbose(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("row", CODEX_ROWS, ids=str)
 def test_accounts_are_kept(start: Start, row: Row, caplog: pytest.LogCaptureFixture, capfd: Any) -> None:
-    gateway = start(**everything(**row.settings))
+    gateway = start(**everything(**row.settings_of("always")))
     gateway.backend.always(row.upstream())
     asked = [(dialect, True) for dialect in DIALECTS] + [("chat", False)]
     answers = [gateway.send("POST", PATHS[name], json=body_of(name, stream=streamed)) for name, streamed in asked]
@@ -40,7 +40,7 @@ def test_accounts_are_kept(start: Start, row: Row, caplog: pytest.LogCaptureFixt
 @pytest.mark.parametrize("row", rows_of("chat"), ids=str)
 def test_keys_are_kept(start: Start, row: Row, caplog: pytest.LogCaptureFixture, capfd: Any) -> None:
     with OpenAIBackend(keys=API_KEYS, models=None) as backend:
-        gateway = start(**everything(openai_base_url=backend.url, **row.settings))
+        gateway = start(**everything(openai_base_url=backend.url, **row.settings_of("always")))
         backend.always(row.upstream(), path=CHAT)
         asked = [("chat", False), ("chat", True), ("responses", True), ("messages", True)]
         asked = [(name, streamed) for name, streamed in asked if has_meaning(row, name, "chat", streamed)]

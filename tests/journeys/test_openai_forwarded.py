@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,11 +14,11 @@ import openai
 import pytest
 
 from tests.canonical.pictures import png
-from tests.fakes.openai_chat import chat_stream, chunk, chunks
+from tests.fakes.codex_behaviours import http_error, stream
+from tests.fakes.openai_chat import chat_stream, chunk, chunks, completion
 from tests.journeys.compatible import KEYS, Compatible, Start, compatible
 from tests.journeys.gateway import KEY, Host
-
-MODES = pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
+from tests.journeys.openai_asking import MODES, ask
 
 
 @pytest.fixture
@@ -105,8 +106,6 @@ def test_several_choices_and_logprobs_pass_whole(chat: Compatible) -> None:
         for at, text in enumerate(("Hi", "Hej"))
     ]
     whole = {"id": "chatcmpl-x", "object": "chat.completion", "created": 1, "model": "gpt-test", "choices": choices}
-    from tests.fakes.codex_behaviours import http_error
-
     chat.backend.script(http_error(200, {**whole, "system_fingerprint": "fp_7", "x_vendor": {"kept": True}}))
     found = chat.sdk().chat.completions.create(
         model="gpt-test", messages=[{"role": "user", "content": "Hi"}], n=2, logprobs=True, temperature=0.3
@@ -179,6 +178,65 @@ def test_foreign_line_ends_comments_and_pieces_are_understood_by_the_sdk(chat: C
         )
         text = "".join(each.choices[0].delta.content or "" for each in found if each.choices)
         assert text == "Grüße ⛴️ \u2028 [DONE] data: x"
+
+
+def test_a_server_that_cannot_stream_is_streamed_for_it(start: Start) -> None:
+    said = [{"type": "output_text", "text": "Hi there", "annotations": []}]
+    message = {"type": "message", "id": "m1", "role": "assistant", "status": "completed", "content": said}
+    whole = {"id": "resp_1", "object": "response", "status": "completed", "error": None, "output": [message]}
+    gateway = start(openai_wire="responses")
+    gateway.backend.script(http_error(200, {**whole, "model": "m", "created_at": 1, "tools": []}), path="/responses")
+    with gateway.sdk().responses.stream(model="gpt-test", input="Hi") as stream:
+        assert "".join(event.delta for event in stream if event.type == "response.output_text.delta") == "Hi there"
+        assert stream.get_final_response().output_text == "Hi there"
+    chat = start(openai_wire="chat")
+    chat.backend.script(http_error(200, completion(chunks("Hi there", calls=[("dive", "{}")]))))
+    with chat.sdk().chat.completions.stream(model="gpt-test", messages=[{"role": "user", "content": "Hi"}]) as chunked:
+        final = chunked.get_final_completion().choices[0]
+    assert final.message.content == "Hi there" and final.finish_reason == "tool_calls"
+    assert final.message.tool_calls is not None and final.message.tool_calls[0].function.name == "dive"
+
+
+@MODES
+@pytest.mark.parametrize("wire", ["chat", "responses"])
+def test_forwarded_answers_say_where_they_come_from(start: Start, wire: str, streamed: bool) -> None:
+    told = ask(start(openai_wire=wire), wire, streamed).headers
+    assert (told["x-gateway-upstream"], told["x-gateway-attempts"]) == ("openai", "1")
+    assert told["x-gateway-account"].startswith("k1-")
+    assert 0 <= int(told["x-gateway-ttfb-ms"]) < 5000
+    assert re.fullmatch(r"gateway;dur=\d+, upstream;desc=openai;dur=\d+, total;dur=\d+", told["server-timing"])
+
+
+def test_a_forwarded_stream_that_begins_late_has_no_time_to_first_byte(start: Start) -> None:
+    gateway = start(openai_wire="chat", commit_wait_s=0.05)
+    gateway.backend.script(chat_stream(b": wait\n\n", *chunks("Hi"), pause_s=0.1))
+    told = ask(gateway, "chat", True).headers
+    assert "x-gateway-ttfb-ms" not in told and "upstream;desc=openai;dur=" in told["server-timing"]
+    assert "ttfb_s=" in gateway.line()
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/gpt-test"])
+def test_a_catalogue_that_fails_says_whose_it_is(chat: Compatible, path: str) -> None:
+    chat.backend.always(http_error(500), path="/models")
+    answer = chat.send("GET", path)
+    assert (answer.status_code, answer.headers["x-gateway-upstream"]) == (502, "openai")
+    assert "upstream=openai" in chat.line()
+
+
+def test_a_forwarded_response_that_is_cut_ends_with_what_was_said(start: Start) -> None:
+    gateway = start(openai_wire="responses", max_duration_s=0.4)
+    gateway.backend.script(stream("text", stall_after=6), path="/responses")
+    events = list(gateway.sdk().responses.create(model="gpt-test", input="Hi", stream=True))
+    kinds, last = [event.type for event in events], events[-1]
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert kinds[-4:] == [
+        *("response.output_text.done", "response.content_part.done", "response.output_item.done"),
+        "response.incomplete",
+    ]
+    assert isinstance(last, openai.types.responses.ResponseIncompleteEvent)
+    said = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    assert last.response.output_text == said != ""
+    assert "error=deadline_exceeded" in gateway.line()
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/chat/completions", "//v1//chat/completions/"])

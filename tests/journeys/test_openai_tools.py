@@ -108,10 +108,27 @@ def test_the_other_dialects_call_prompted_tools_too(start: Start, path: str) -> 
     assert "tool_call:" not in answer.text
 
 
-def test_a_body_without_tools_goes_through_the_canonical_form_and_keeps_its_parameters(start: Start) -> None:
+@MODES
+@pytest.mark.parametrize("tools", ["prompted", "off"])
+def test_a_body_without_tools_arrives_as_it_was_sent(start: Start, tools: str, streamed: bool) -> None:
+    gateway = start(openai_tools=tools)
+    body = b'{ "messages":[{"content":"H\\u0069","role":"user"}], "model":"gpt-test","n":2,"seed":7,"stream":%b}'
+    body %= b"true" if streamed else b"false"
+    answer = gateway.send("POST", "/v1/chat/completions", content=body)
+    assert answer.status_code == 200, answer.text
+    assert gateway.backend.requests[-1].body == body
+
+
+def test_a_body_with_tools_in_its_history_goes_through_the_canonical_form(start: Start) -> None:
     gateway = start(openai_tools="prompted")
-    assert ask(gateway, "Hi", False, temperature=0.25, stop=["###"], seed=7).message.content == "You said: Hi"
-    assert (gateway.sent["temperature"], gateway.sent["stop"], gateway.sent["seed"]) == (0.25, ["###"], 7)
+    call = {"id": "call_1", "type": "function", "function": {"name": "dive", "arguments": "{}"}}
+    history = [
+        {"role": "user", "content": "Dive."},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "7 m"},
+    ]
+    ask(gateway, history, False, temperature=0.25)
+    assert "tool_calls" not in str(gateway.sent) and gateway.sent["temperature"] == 0.25
 
 
 @MODES

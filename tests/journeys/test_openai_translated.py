@@ -272,13 +272,13 @@ def test_a_chats_parameters_reach_the_responses_wire_or_are_named(responses: Com
     assert [sent.get(name) for name in taken] == [50, 0.25, 0.5, "u1", {"a": "b"}, "flex", "s"]
     assert sent["text"]["verbosity"] == "low" and sent["prompt_cache_key"] == "k"
     named = reply.headers["x-gateway-ignored"].split(", ")
-    assert set(named) == {"frequency_penalty", "logit_bias", "logprobs", "seed", "stop", "top_logprobs"}
-    assert "top_logprobs" not in sent
+    assert set(named) == {"frequency_penalty", "logit_bias", "seed"}
+    assert sent["top_logprobs"] == 2 and "stop" not in sent
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("seed", 7), ("stop", ["###"]), ("frequency_penalty", 0.5), ("n", 2), ("logprobs", True)],
+    [("seed", 7), ("frequency_penalty", 0.5), ("n", 2), ("logit_bias", {"5": 1})],
 )
 def test_strictness_refuses_what_the_other_wire_cannot_take(responses: Compatible, name: str, value: Any) -> None:
     with pytest.raises(openai.BadRequestError) as refusal:
@@ -322,6 +322,18 @@ def test_the_stops_of_messages_are_the_gateways_own(either: Compatible, streamed
         "###",
     )
     assert either.sent["top_p"] == 0.5
+
+
+@MODES
+def test_the_stops_of_a_chat_are_the_gateways_own_where_the_wire_has_none(
+    responses: Compatible, streamed: bool
+) -> None:
+    found = ask_chat(
+        responses, "Hi ### there", streamed, stop=["never", "###"], extra_headers={"x-gateway-strict": "true"}
+    )
+    choice = found.choices[0]
+    assert (choice.message.content, choice.finish_reason) == ("You said: Hi ", "stop")
+    assert found.usage.completion_tokens > 0
 
 
 @MODES

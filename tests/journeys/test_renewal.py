@@ -112,6 +112,31 @@ def test_the_caller_learns_that_renewing_may_still_work(start: Start, backend: C
     assert asked(backend) == 1
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/models"])
+def test_so_does_the_caller_whose_request_found_the_token_refused(
+    start: Start, backend: CodexBackend, path: str
+) -> None:
+    own = login(backend)
+    backend.accounts.revoked[own["access_token"]] = "token_invalidated"
+    backend.always(http_error(503, {}), path=TOKEN)
+    gateway = started(start, backend, own)
+    for _ in range(2):
+        answer = gateway.send("GET", path) if path == "/v1/models" else ask(gateway, stream=True)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "token_renewal_failed")
+        assert answer.headers["x-should-retry"] == "true"
+
+
+def test_a_login_that_can_not_be_renewed_has_to_be_replaced(start: Start, backend: CodexBackend) -> None:
+    own = login(backend)
+    backend.accounts.revoked[own["access_token"]] = "token_invalidated"
+    backend.authority.kill(own["refresh_token"])
+    gateway = started(start, backend, own)
+    for _ in range(2):
+        answer = ask(gateway)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_account_token")
+    assert asked(backend) == 1
+
+
 @pytest.mark.parametrize("settings", [{"token_refresh": "off"}, {"token_refresh": "auto"}, {"token_url": "nowhere"}])
 def test_renewing_is_off_when_it_cannot_be_kept_or_is_not_wanted(
     start: Start, backend: CodexBackend, settings: dict[str, str]

@@ -224,7 +224,8 @@ def test_a_store_that_is_down_fails_no_request(instances: Instances, stream: boo
         instances.store.down = set()
     assert answer.status_code == 200
     if stream:
-        assert events_of(answer)[-1]["type"] == "response.completed"
+        last = events_of(answer)[-1]
+        assert (last["type"], last["response"]["store"]) == ("response.completed", False)
     else:
         assert answer.json()["store"] is False
 

@@ -226,6 +226,7 @@ def test_no_bytes_in_the_environment_make_settings_raise(variable: str, raw: byt
 
 def test_every_variable_is_documented_with_its_default() -> None:
     documented = dict(re.findall(r"^#([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert (documented.pop("HOST"), documented.pop("PORT")) == ("127.0.0.1", "3040")  # `make serve` reads these
     assert sorted(documented) == VARIABLES
     documented = {name.lower(): value for name, value in documented.items() if value}
     read = Settings(**documented)
@@ -244,6 +245,13 @@ def test_renewing_has_three_modes(value: str, mode: str) -> None:
     settings = Settings(token_refresh=value)
     assert settings.token_refresh == mode
     assert bool(settings.problems) == (value == "maybe")
+
+
+@pytest.mark.parametrize(("value", "input"), [("url", "url"), (" ANY ", "any"), ("", "any"), ("data", "any")])
+def test_an_upstream_takes_pictures_in_any_way_or_by_address(value: str, input: str) -> None:
+    settings = Settings(openai_image_input=value)
+    assert settings.openai_image_input == input
+    assert bool(settings.problems) == (value == "data")
 
 
 def test_refresh_tokens_are_not_sent_to_a_default_in_place_of_what_was_meant() -> None:
