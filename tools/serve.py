@@ -23,7 +23,7 @@ from lib.settings import Settings
 from lib.upstreams.openai_api import OPENAI_URL
 from lib.wired_upstreams import uses_demo
 
-DEMO_KEY = "sk-local-demo"
+DEMO_KEY = "sk-local-demo-only"
 """The key that opens the demo on a loopback address: there is nothing behind it to protect."""
 
 GRACE_S = 10

@@ -16,7 +16,7 @@ from lib.errors import UpstreamError, Verdict
 from lib.sse import Frame
 from lib.types import Clock, Window
 from lib.upstreams import codex_errors, codex_limits
-from lib.upstreams.codex_names import Names
+from lib.upstreams.tool_names import Names
 
 _DROPPED = frozenset({"response.metadata"})
 _OLD_SPELLINGS = {"response.text.delta": "response.output_text.delta", "response.done": "response.completed"}
@@ -40,6 +40,9 @@ class CodexEvents:
 
     failure: what a failure event means.
     """
+
+    may_end = False
+    """Only a terminal event ends a Response."""
 
     def __init__(
         self,
@@ -91,6 +94,10 @@ class CodexEvents:
     def take_last(self, frames: list[Frame]) -> list[Event]:
         """For what the stream ended in without a blank line: an event cut in two is no event."""
         return self.take([frame for frame in frames if _is_whole(frame)])
+
+    def end(self) -> list[Event]:
+        """Nothing but a terminal event ends this stream."""
+        raise AssertionError("`may_end` is False")
 
     def _canonical(self, name: bytes, data: bytes) -> Event | None:
         event = _event(name, data)

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from lib.canonical.images import ImagesRequest
-from lib.errors import InvalidRequest
+from lib.errors import InvalidRequest, UpstreamError
 from lib.types import Lease
-from lib.upstreams import codex_limits
+from lib.upstreams import codex_errors, codex_limits
 from lib.upstreams.codex_api import CodexApi
 from lib.upstreams.image_results import MAX_ANSWER_BYTES, WholeAnswer, data_url
 
@@ -55,10 +55,14 @@ class CodexImages:
             content=msgspec.json.encode(body),
             timeout_s=timeout_s,
         )
+        windows = codex_limits.from_headers(answer.headers, self._api.now())
+
+        def refusal(body: bytes) -> UpstreamError:
+            return codex_errors.from_http(answer.status, answer.headers, body, windows, self._api.now())
+
         if answer.status == 200:
-            return WholeAnswer(answer, max_bytes=self._max_answer_bytes, now=self._api.now)
+            return WholeAnswer(answer, max_bytes=self._max_answer_bytes, now=self._api.now, refusal=refusal)
         try:
-            windows = codex_limits.from_headers(answer.headers, self._api.now())
             raise await self._api.refusal(answer, windows)
         finally:
             await answer.aclose()

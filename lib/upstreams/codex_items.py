@@ -8,7 +8,7 @@ from typing import Any
 
 from lib.canonical.request import Item
 from lib.errors import InvalidRequest
-from lib.upstreams.codex_names import Names, short_call_id
+from lib.upstreams.tool_names import Names, short_call_id
 
 # The backend refuses unknown keys, and ids that it did not store; what is not listed here passes untouched, because
 # only a Codex client can have produced it.

@@ -15,7 +15,7 @@ from lib.canonical.hosted import unavailable
 from lib.canonical.request import LOGPROBS, CanonicalRequest, Tool
 from lib.errors import InvalidRequest
 from lib.upstreams.codex_items import mentions_json, shape_input
-from lib.upstreams.codex_names import Names
+from lib.upstreams.tool_names import Names
 
 ACCEPTS = frozenset(
     {

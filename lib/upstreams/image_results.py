@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -12,18 +12,23 @@ from lib.canonical.images import FinishedImage, ImagesResult, InputImage, Partia
 from lib.errors import UpstreamError, Verdict
 from lib.types import Clock
 from lib.upstreams.http import HttpAnswer
+from lib.upstreams.refusals import decoded
 
 MAX_ANSWER_BYTES = 128 * 1024 * 1024
 """Ten large pictures in base64 stay below it."""
 
 
 class WholeAnswer:
-    """`lib.types.ImagesAnswer` over one JSON body that holds every picture."""
+    """`lib.types.ImagesAnswer` over one JSON body that holds every picture. refusal: (a body that names an error
+    instead) → what that means."""
 
-    def __init__(self, http: HttpAnswer, *, max_bytes: int, now: Clock) -> None:
+    def __init__(
+        self, http: HttpAnswer, *, max_bytes: int, now: Clock, refusal: Callable[[bytes], UpstreamError]
+    ) -> None:
         self._http = http
         self._max_bytes = max_bytes
         self._now = now
+        self._refusal = refusal
         self._is_read = False
 
     def __aiter__(self) -> AsyncIterator[PartialImage | ImagesResult]:
@@ -33,7 +38,13 @@ class WholeAnswer:
         if self._is_read:
             raise StopAsyncIteration
         self._is_read = True
-        return result_of(await self._http.read(self._max_bytes), now=self._now())
+        body = await self._http.read(self._max_bytes)
+        try:
+            return result_of(body, now=self._now())
+        except UpstreamError:
+            if _names_error(body):
+                raise self._refusal(body) from None
+            raise
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -42,14 +53,14 @@ class WholeAnswer:
 def result_of(body: bytes, *, now: float) -> ImagesResult:
     """`{"created", "data": [{"b64_json" | "url"}], …}`. Raises UpstreamError when there is no picture in it."""
     try:
-        decoded = msgspec.json.decode(body)
-        data = decoded["data"]
+        answer = msgspec.json.decode(body)
+        data = answer["data"]
         pictures = tuple(picture for each in data if (picture := _picture(each)) is not None)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError, AttributeError) as error:
         raise _unreadable() from error
     if not pictures:
         raise _unreadable()
-    return finished(decoded, pictures, now=now)
+    return finished(answer, pictures, now=now)
 
 
 def finished(fields: Mapping[str, Any], pictures: tuple[FinishedImage, ...], *, now: float) -> ImagesResult:
@@ -72,6 +83,11 @@ def look_of(fields: Mapping[str, Any]) -> dict[str, str | None]:
 def data_url(image: InputImage) -> str:
     """A picture as a URL that holds it."""
     return f"data:{image.media_type};base64,{base64.b64encode(image.data).decode('ascii')}"
+
+
+def _names_error(body: bytes) -> bool:
+    answer = decoded(body)
+    return isinstance(answer, dict) and bool(answer.get("error") or answer.get("detail"))
 
 
 def _picture(entry: Mapping[str, Any]) -> FinishedImage | None:

@@ -6,19 +6,18 @@ JSON body all the same is understood, too.
 
 from __future__ import annotations
 
+import functools
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Literal, Protocol
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 import msgspec
 
 from lib.canonical.events import Event
 from lib.canonical.request import CanonicalRequest
-from lib.errors import UpstreamError, Verdict, ended_early
-from lib.sse import Decoder, Frame, FrameTooLarge
-from lib.types import Clock, Lease, Model, Window
+from lib.types import Answer, Clock, Lease, Model
 from lib.upstreams import openai_chat_request, openai_errors, openai_responses
-from lib.upstreams.http import HttpAnswer
+from lib.upstreams.event_answer import EventAnswer
 from lib.upstreams.openai_api import OpenAIApi
 from lib.upstreams.openai_catalogue import catalogue
 from lib.upstreams.openai_chat_events import ChatEvents
@@ -57,9 +56,9 @@ class OpenAIUpstream:
         self._now = now
         self._new_id = new_id
 
-    async def open(self, request: CanonicalRequest, lease: Lease, *, timeout_s: float) -> OpenAIAnswer:
+    async def open(self, request: CanonicalRequest, lease: Lease, *, timeout_s: float) -> Answer:
         """Raises UpstreamError, and InvalidRequest for what the wire has no place for."""
-        events: _Reader
+        events: ChatEvents | ResponsesEvents
         if self._wire == "responses":
             asked = openai_responses.shape(request)
             path, body = "/responses", asked.body
@@ -76,7 +75,14 @@ class OpenAIUpstream:
             accept="text/event-stream",
             timeout_s=timeout_s,
         )
-        return OpenAIAnswer(self._api, answer, events, self._max_event_bytes)
+        refusal = functools.partial(self._api.refusal, answer)
+
+        async def whole(body: bytes) -> list[Event]:
+            if openai_errors.error_of(decoded(body)) is not None:
+                raise await refusal(body)
+            return events.take_whole(body)
+
+        return EventAnswer(answer, events, max_bytes=self._max_event_bytes, refusal=refusal, whole=whole)
 
     async def models(self, lease: Lease) -> list[Model]:
         """The catalogue, models that write text first; empty where there is none."""
@@ -89,105 +95,3 @@ class OpenAIUpstream:
             return catalogue(await answer.read(_MAX_CATALOGUE_BYTES))
         finally:
             await answer.aclose()
-
-
-class _Reader(Protocol):
-    """What makes events of one wire's answer. `failure` broke the stream behind the events that were handed out."""
-
-    ended: bool
-    seen_any: bool
-    failure: UpstreamError | None
-
-    @property
-    def may_end(self) -> bool:
-        """Whether all that matters has come, so that an end of the body is no loss."""
-
-    def take(self, frames: list[Frame]) -> list[Event]: ...
-
-    def take_last(self, frames: list[Frame]) -> list[Event]: ...
-
-    def take_whole(self, body: bytes) -> list[Event]: ...
-
-    def end(self) -> list[Event]: ...
-
-
-class OpenAIAnswer:
-    """One answer: raises UpstreamError where it is refused or breaks; ends as soon as all that matters was read."""
-
-    windows: Sequence[Window] = ()
-
-    def __init__(self, api: OpenAIApi, http: HttpAnswer, events: _Reader, max_event_bytes: int) -> None:
-        self._api = api
-        self._http = http
-        self._chunks = http.chunks()
-        self._events = events
-        self._decoder = Decoder(max_event_bytes)
-        self._max_bytes = max_event_bytes
-        self._is_begun = False
-        self._is_flushed = False
-
-    def __aiter__(self) -> AsyncIterator[list[Event]]:
-        return self
-
-    async def __anext__(self) -> list[Event]:
-        # An iterator and not a generator: it is a layer less for each token, and leaves nothing suspended.
-        events = self._events
-        if events.ended:
-            raise StopAsyncIteration
-        if events.failure is not None:
-            raise events.failure
-        try:
-            if not self._is_begun:
-                return await self._begin()
-            chunk = await anext(self._chunks, None)
-            return self._end() if chunk is None else events.take(self._decoder.feed(chunk))
-        except FrameTooLarge as error:
-            raise UpstreamError(
-                f"The upstream sent {error}.", verdict=Verdict.SERVICE, code="upstream_bad_response"
-            ) from error
-        except UpstreamError as error:
-            if not events.may_end or error is events.failure:
-                raise
-            return events.end()  # it broke off behind its last word
-
-    async def aclose(self) -> None:
-        if self._events.ended:
-            await self._http.release()
-        else:
-            await self._http.aclose()
-
-    async def _begin(self) -> list[Event]:
-        """The first events. Status and first byte tell what this is; the content type may be missing or wrong."""
-        if not 200 <= self._http.status < 300:
-            raise await self._api.refusal(self._http)
-        async for chunk in self._chunks:
-            first = chunk.lstrip()[:1]
-            if not first:
-                continue
-            if first == b"{":
-                return await self._whole(chunk)
-            if first in b"[<":
-                raise await self._api.refusal(self._http, chunk)
-            self._is_begun = True
-            return self._events.take(self._decoder.feed(chunk))
-        raise ended_early(has_begun=False)
-
-    async def _whole(self, head: bytes) -> list[Event]:
-        body = bytearray(head)
-        while (chunk := await anext(self._chunks, None)) is not None and len(body) <= self._max_bytes:
-            body += chunk
-        if len(body) > self._max_bytes:
-            raise FrameTooLarge(f"a body of more than {self._max_bytes} bytes")
-        whole = bytes(body)
-        if openai_errors.error_of(decoded(whole)) is not None:
-            raise await self._api.refusal(self._http, whole)
-        return self._events.take_whole(whole)
-
-    def _end(self) -> list[Event]:
-        """What the end of the body leaves: an event without its blank line, then the end itself."""
-        if not self._is_flushed:
-            self._is_flushed = True
-            return self._events.take_last(self._decoder.flush())
-        if self._events.may_end:
-            return self._events.end()
-        raise ended_early(self._events.seen_any)

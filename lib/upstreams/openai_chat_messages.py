@@ -14,8 +14,8 @@ from typing import Any
 
 from lib.canonical.request import Item
 from lib.errors import InvalidRequest
-from lib.upstreams.codex_names import Names
 from lib.upstreams.openai_chat_tools import arguments_of
+from lib.upstreams.tool_names import Names
 
 Message = dict[str, Any]
 Part = dict[str, Any]

@@ -15,7 +15,7 @@ import msgspec
 from lib.canonical.hosted import unavailable
 from lib.canonical.request import CanonicalRequest, Tool
 from lib.errors import InvalidRequest
-from lib.upstreams.codex_names import Names
+from lib.upstreams.tool_names import Names
 
 _INPUT = "input"
 _CARRIER = "additional_tools"

@@ -70,7 +70,11 @@ class OpenAIImages:
                 await answer.aclose()
         if answer.headers.get("content-type", "").lower().startswith("text/event-stream"):
             return StreamedAnswer(answer, max_event_bytes=self._max_answer_bytes, now=self._now)
-        return WholeAnswer(answer, max_bytes=self._max_answer_bytes, now=self._now)
+
+        def refusal(body: bytes) -> UpstreamError:
+            return openai_errors.from_http(answer.status, answer.headers, body, self._now())
+
+        return WholeAnswer(answer, max_bytes=self._max_answer_bytes, now=self._now, refusal=refusal)
 
 
 class StreamedAnswer:

@@ -7,13 +7,12 @@ stream: one reader does for both kinds of callers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from lib.canonical.events import Event
 from lib.canonical.request import LOGPROBS, CanonicalRequest, Item, Tool
-from lib.upstreams.codex_names import Names, short_call_id
+from lib.upstreams.tool_names import Names, short_call_id
 
 _PARAMETERS = frozenset(
     {
@@ -95,20 +94,6 @@ def tier_of(request: CanonicalRequest) -> str | None:
     """The service tier that was asked for: "priority", or one that only an API with tiers knows."""
     asked = (name.partition(".")[2] for name in request.asked if name in TIERS)
     return request.service_tier or next(asked, None)
-
-
-def whole(response: Mapping[str, Any], names: Names) -> list[Event]:
-    """The events of a Response that came in one piece, good or incomplete."""
-    output = [_restored(item, names) for item in response.get("output") or () if isinstance(item, dict)]
-    status = "incomplete" if response.get("status") == "incomplete" else "completed"
-    begun = {**response, "status": "in_progress", "output": [], "usage": None}
-    ended = {**response, "status": status, "output": output}
-    fields: list[dict[str, Any]] = [{"type": "response.created", "response": begun}]
-    for index, item in enumerate(output):
-        for half in ("added", "done"):
-            fields.append({"type": f"response.output_item.{half}", "output_index": index, "item": item})
-    fields.append({"type": f"response.{status}", "response": ended})
-    return [Event.of({**each, "sequence_number": number}) for number, each in enumerate(fields)]
 
 
 def _reasoning(request: CanonicalRequest) -> dict[str, Any] | None:
@@ -195,8 +180,3 @@ def _choice(choice: str | dict[str, Any], names: Names) -> str | dict[str, Any]:
 
 def _choices(choices: Iterable[Any], names: Names) -> list[Any]:
     return [_choice(each, names) if isinstance(each, dict) else each for each in choices]
-
-
-def _restored(item: Item, names: Names) -> Item:
-    name = item.get("name")
-    return {**item, "name": names.restore(name)} if isinstance(name, str) else item

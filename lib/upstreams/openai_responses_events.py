@@ -13,13 +13,13 @@ from lib.canonical.build import Builder
 from lib.canonical.events import Event
 from lib.canonical.request import CanonicalRequest
 from lib.errors import UpstreamError, Verdict
-from lib.sse import Frame
+from lib.sse import Decoder, Frame
 from lib.types import Clock, Window
 from lib.upstreams import openai_errors
 from lib.upstreams.codex_events import CodexEvents
-from lib.upstreams.codex_names import Names
-from lib.upstreams.openai_responses import whole
+from lib.upstreams.openai_whole import as_stream
 from lib.upstreams.refusals import decoded
+from lib.upstreams.tool_names import Names
 
 _CREATED = "response.created"
 
@@ -27,13 +27,9 @@ _CREATED = "response.created"
 class ResponsesEvents(CodexEvents):
     """The state of one stream. `ended` is True once a terminal event was taken; nothing after it counts."""
 
-    may_end = False
-    """Only a terminal event ends a Response."""
-
     def __init__(self, request: CanonicalRequest, names: Names, *, now: Clock) -> None:
         super().__init__(names, now=now, add_windows=lambda windows: None, failure=_failure)
         self._request = request
-        self._all_names = names
         self._clock = now
 
     def take(self, frames: list[Frame]) -> list[Event]:
@@ -47,19 +43,14 @@ class ResponsesEvents(CodexEvents):
 
     def take_whole(self, body: bytes) -> list[Event]:
         """The events of an answer that is one Response object. Raises UpstreamError for anything else."""
-        response = decoded(body)
-        if not isinstance(response, dict) or not isinstance(response.get("output"), list):
+        stream = as_stream("/responses", decoded(body))
+        if stream is None:
             raise UpstreamError(
                 "The upstream answered with something else than a response.",
                 verdict=Verdict.SERVICE,
                 code="upstream_bad_response",
             )
-        self.ended = self.seen_any = True
-        return whole(response, self._all_names)
-
-    def end(self) -> list[Event]:
-        """Nothing but a terminal event ends this stream."""
-        raise AssertionError("`may_end` is False")
+        return self.take(Decoder(len(stream)).feed(stream))
 
 
 def _failure(fields: Mapping[str, Any], windows: Sequence[Window], now: float) -> UpstreamError:

@@ -16,7 +16,7 @@ from lib.canonical.request import CanonicalRequest
 from lib.dialects.messages import MESSAGES
 from lib.types import Renderer
 from lib.upstreams.codex_events import CodexEvents
-from lib.upstreams.codex_names import Names
+from lib.upstreams.tool_names import Names
 from tests.dialects.chat_streams import STREAMS
 
 THINKING = {"thinking": {"type": "adaptive"}}

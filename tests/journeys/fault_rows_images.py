@@ -146,6 +146,12 @@ _ANY = [
         _RESTS,
     ),
     _fails("F12", "500", lambda: api_error(500), _service()),
+    _fails(
+        "F13",
+        "200 with an error object: server error",
+        lambda: http_error(200, {"error": {"message": "Oops.", "type": "server_error", "code": None}}),
+        _service(),
+    ),
     _fails("F14", "200 with HTML", lambda: raw(b"<html>marked-html</html>", content_type="text/html"), _BAD),
     _fails("F15", "200 with an empty body", lambda: raw(b"", content_type="application/json"), _BAD),
     _fails("F15", "200 without a picture", lambda: http_error(200, {"created": 1, "data": []}), _BAD),
@@ -185,6 +191,20 @@ _CODEX = [
         _RESTS,
     ),
     _fails("F12", "502 with a page", bad_gateway, _service()),
+    _fails(
+        "F13",
+        "200 with an error object: limit",
+        lambda: http_error(200, {"error": {"type": "usage_limit_reached", "message": "!", "resets_in_seconds": 180}}),
+        Then(
+            status=429,
+            code="rate_limit_exceeded",
+            accounts="abc",
+            usable=0,
+            retry_after=range(170, 182),
+            should_retry="false",
+        ),
+        _RESTS,
+    ),
     _fails("F32", "redirect to another host", _elsewhere, _service()),
     _fails("F12", "503, overloaded", overloaded, _service("upstream_overloaded", 503)),
     Row(

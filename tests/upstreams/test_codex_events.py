@@ -16,7 +16,7 @@ from lib.errors import UpstreamError, Verdict
 from lib.sse import Decoder, encode
 from lib.types import Window
 from lib.upstreams.codex_events import CodexEvents
-from lib.upstreams.codex_names import Names
+from lib.upstreams.tool_names import Names
 
 STREAMS = Path(__file__).parents[1] / "streams"
 LONG = "mcp__a_very_long_server_name__" + "tool_" * 12

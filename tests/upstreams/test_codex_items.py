@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lib.upstreams.codex_items import mentions_json, shape_input
-from lib.upstreams.codex_names import Names
+from lib.upstreams.tool_names import Names
 
 
 @pytest.mark.parametrize(

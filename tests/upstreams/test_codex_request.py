@@ -9,8 +9,8 @@ import pytest
 
 from lib.canonical.request import LOGPROBS, CanonicalRequest, Item
 from lib.errors import InvalidRequest
-from lib.upstreams.codex_names import Names, short_call_id
 from lib.upstreams.codex_request import ACCEPTS, shape
+from lib.upstreams.tool_names import Names, short_call_id
 
 
 def message(role: str, text: str, **more: Any) -> Item:

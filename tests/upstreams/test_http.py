@@ -17,7 +17,7 @@ from tests.fakes.raw_server import STREAM_HEAD, End, RawServer, chunk, ok
 from tests.fakes.serving import LoopThread, loopback_socket
 
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-SHORT = Timeouts(connect_s=0.5, first_byte_s=0.2, idle_s=0.2)
+SHORT = Timeouts(connect_s=3, first_byte_s=0.2, idle_s=0.2)
 
 
 @pytest.fixture(autouse=True)

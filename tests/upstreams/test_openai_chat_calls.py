@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lib.upstreams.codex_names import Names
 from lib.upstreams.openai_chat_tools import arguments_of
+from lib.upstreams.tool_names import Names
 from tests.fakes.openai_chat import call_chunks, call_piece, chunk
 from tests.upstreams.openai_asking import TOOL
 from tests.upstreams.openai_chunks import read, response

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from lib.errors import InvalidRequest
-from lib.upstreams.codex_names import Names
 from lib.upstreams.openai_chat_messages import MAX_CALL_ID, shape_messages, short_call_id
+from lib.upstreams.tool_names import Names
 from tests.fakes.openai_rules import check_chat
 from tests.upstreams.openai_asking import assistant, user
 

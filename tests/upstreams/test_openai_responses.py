@@ -8,7 +8,7 @@ import pytest
 
 from lib.canonical.request import CanonicalRequest
 from lib.dialects import chat_request, messages_request, responses_request
-from lib.upstreams.openai_responses import ACCEPTS, shape, tier_of, whole
+from lib.upstreams.openai_responses import ACCEPTS, shape, tier_of
 from tests.fakes.openai_rules import check_responses
 from tests.upstreams.openai_asking import TOOL, assistant, request, user
 
@@ -140,17 +140,3 @@ def test_odd_names_are_shortened_the_same_everywhere() -> None:
         "call_id": body["input"][1]["call_id"],
         "output": "aborted",
     }
-
-
-def test_a_whole_response_gets_the_caller_s_names_back() -> None:
-    tool = {**TOOL, "name": "mcp.server/tool"}
-    names = shape(request(tools=[tool])).names
-    call = {"type": "function_call", "call_id": "c", "name": names.short(tool["name"]), "arguments": "{}"}
-    events = whole({"status": "completed", "output": [call]}, names)
-    assert [event.type for event in events] == [
-        "response.created",
-        "response.output_item.added",
-        "response.output_item.done",
-        "response.completed",
-    ]
-    assert events[-1].fields["response"]["output"][0]["name"] == "mcp.server/tool"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.upstreams.codex_names import Names, short_call_id
+from lib.upstreams.tool_names import Names, short_call_id
 
 
 @given(st.lists(st.text(min_size=1, max_size=200), unique=True))
