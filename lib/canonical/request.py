@@ -19,6 +19,14 @@ LOGPROBS = "message.output_text.logprobs"
 """The value of `include` that asks for the log probabilities of tokens. In `asked` it stands under this name for those
 who include it themselves, and under `logprobs` for Chat Completions, which has that parameter instead."""
 
+CORE = frozenset(
+    {
+        *("model", "input", "instructions", "stream", "tools", "tool_choice", "parallel_tool_calls"),
+        *("reasoning", "text"),
+    }
+)
+"""Fields that have an effect on every upstream."""
+
 Item = dict[str, Any]
 Tool = dict[str, Any]
 

@@ -12,22 +12,14 @@ from hashlib import blake2b
 from typing import Any
 
 from lib.canonical.hosted import unavailable
-from lib.canonical.request import LOGPROBS, CanonicalRequest, Tool
+from lib.canonical.request import CORE, LOGPROBS, CanonicalRequest, Tool
 from lib.errors import InvalidRequest
 from lib.upstreams.codex_items import mentions_json, shape_input
 from lib.upstreams.tool_names import Names
 
 ACCEPTS = frozenset(
     {
-        "model",
-        "input",
-        "instructions",
-        "stream",
-        "tools",
-        "tool_choice",
-        "parallel_tool_calls",
-        "reasoning",
-        "text",
+        *CORE,
         "include",
         LOGPROBS,
         "service_tier",

@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Seque
 
 from lib.canonical.build import usage
 from lib.canonical.events import Event
-from lib.canonical.request import CanonicalRequest
+from lib.canonical.request import CORE, CanonicalRequest
 from lib.types import Clock, Lease, Model, Window
 from lib.upstreams.demo_hosted import HostedBuilder
 from lib.upstreams.demo_input import input_tokens
@@ -37,12 +37,7 @@ class DemoUpstream:
     """
 
     name = "demo"
-    accepts = frozenset(
-        {
-            *("model", "input", "stream", "instructions", "tools", "tool_choice", "parallel_tool_calls"),
-            *("reasoning", "text", "max_output_tokens", "stop"),
-        }
-    )
+    accepts = CORE | {"max_output_tokens", "stop"}
 
     def __init__(
         self,

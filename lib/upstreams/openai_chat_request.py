@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lib.canonical.request import LOGPROBS, CanonicalRequest
+from lib.canonical.request import CORE, LOGPROBS, CanonicalRequest
 from lib.upstreams.openai_chat_messages import shape_messages
 from lib.upstreams.openai_chat_tools import ChatTools, shape_tools
 from lib.upstreams.openai_responses import TIERS, tier_of
@@ -21,22 +21,10 @@ _PARAMETERS = frozenset(
 """Names in `CanonicalRequest.parameters` that mean the same here."""
 
 ACCEPTS = (
-    _PARAMETERS
+    CORE
+    | _PARAMETERS
     | TIERS
-    | {
-        *(
-            "model",
-            "input",
-            "instructions",
-            "stream",
-            "tools",
-            "tool_choice",
-            "parallel_tool_calls",
-            "reasoning",
-            "text",
-        ),
-        *("max_output_tokens", "service_tier", "prompt_cache_key", "logprobs", LOGPROBS, "top_logprobs"),
-    }
+    | {"max_output_tokens", "service_tier", "prompt_cache_key", "logprobs", LOGPROBS, "top_logprobs"}
 )
 """Canonical fields that have an effect here."""
 

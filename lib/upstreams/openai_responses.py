@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from lib.canonical.request import LOGPROBS, CanonicalRequest, Item, Tool
+from lib.canonical.request import CORE, LOGPROBS, CanonicalRequest, Item, Tool
 from lib.upstreams.tool_names import Names, short_call_id
 
 _PARAMETERS = frozenset(
@@ -26,24 +26,7 @@ _PARAMETERS = frozenset(
 
 TIERS = frozenset({"service_tier.flex", "service_tier.scale"})
 
-ACCEPTS = (
-    _PARAMETERS
-    | TIERS
-    | {
-        *(
-            "model",
-            "input",
-            "instructions",
-            "stream",
-            "tools",
-            "tool_choice",
-            "parallel_tool_calls",
-            "reasoning",
-            "text",
-        ),
-        *("include", "service_tier", "prompt_cache_key", "logprobs", LOGPROBS),
-    }
-)
+ACCEPTS = CORE | _PARAMETERS | TIERS | {"include", "service_tier", "prompt_cache_key", "logprobs", LOGPROBS}
 """Canonical fields that have an effect here."""
 
 _ENCRYPTED = "reasoning.encrypted_content"

@@ -174,7 +174,7 @@ def test_a_service_that_is_silent_costs_the_limit_and_no_more(aws: None, monkeyp
         vaults.fetch({"ssm:/warm"}, limit_s=0.01)  # boto3 and its models are not part of the limit
         start = time.monotonic()
         found = vaults.fetch({f"ssm:/{number}" for number in range(40)}, limit_s=0.2)
-        assert time.monotonic() - start < 1.5
+        assert time.monotonic() - start < 4  # and not 40 times the limit
     assert set(found.values()) == {Unresolved("is a reference that could not be resolved within 0.2 s")}
 
 
