@@ -189,19 +189,23 @@ class _Stream:
                 return batch
             except UpstreamError as error:
                 await self._failed(error)
-            except BaseException:  # the end, a cancellation, or a failure that is no attempt's
+            except Exception:  # the end, or a failure that is no attempt's
+                await self.aclose(has_left=False)
+                raise
+            except BaseException:
                 await self.aclose()
                 raise
         raise StopAsyncIteration
 
-    async def aclose(self) -> None:
-        """Lets go of the upstream; harmless when called again."""
+    async def aclose(self, *, has_left: bool = True) -> None:
+        """Lets go of the upstream; harmless when called again. has_left: the account did its part, if it had begun."""
         self._is_over = True
+        self._read = self._begin
         attempt, self._attempt = self._attempt, None
         if attempt is None:
             return
         try:
-            if attempt.committed:  # the caller left in mid-answer: the account did its part
+            if has_left and attempt.committed:
                 await attempt.report(None)
         finally:
             await attempt.close()

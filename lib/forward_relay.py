@@ -73,7 +73,8 @@ class ForwardRelay:
         if caller.allowed_models:  # unread, it might name further models
             return None
         unread = UnreadJson(body, raw, session)
-        route = await self._router.pick(None if unread.model in ("", "auto") else unread.model, caller)
+        model = None if unread.model in ("", "auto") else unread.model
+        route = await self._router.pick(model, caller, trace=trace)
         if route.forwarder is None or path not in route.forwarder.endpoints:
             return None
         if not (route.forwarder.takes_tools or is_plain(dialect, body)):

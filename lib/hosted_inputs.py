@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 
 from lib.canonical.pictures import media_type
 from lib.canonical.request import CanonicalRequest, Item
-from lib.errors import InvalidRequest
+from lib.errors import GatewayError, InvalidRequest
 from lib.hosting import InputHost
 from lib.types import Clock
 
@@ -34,6 +35,7 @@ REUSE_S = 600.0
 so that the last upstream which gets an address still has time to read it."""
 
 _MAX_KNOWN = 512
+_LOG = logging.getLogger("chat2api.images")
 
 
 class HostedInputs:
@@ -69,7 +71,12 @@ class HostedInputs:
         known = [url for url in addresses_in(items) if host.may_know(url) and (only_urls or _is_public(url))]
         if not known:
             return items
-        renewed = await _side_by_side(host.renewed, known[-MAX_REPLAYED:])
+        try:
+            renewed = await _side_by_side(host.renewed, known[-MAX_REPLAYED:])
+        except GatewayError as error:
+            # The text that shows a picture is still there: a conversation goes on without a bucket.
+            _LOG.warning("image.not_renewed", extra={"fields": {"reason": error.code}})
+            return items
         addresses = {url: fresh for url, fresh in renewed.items() if fresh is not None}
         return with_pictures(items, addresses) if addresses else items
 

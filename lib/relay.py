@@ -164,7 +164,7 @@ class Relay:
         request = dialect.parse(body)
         if session is not None and request.prompt_cache_key is None:
             request = replace(request, affinity=session)
-        route = await self._router.pick(request.model, caller)
+        route = await self._router.pick(request.model, caller, trace=trace)
         trace.model, trace.upstream = route.model, route.upstream.name
         headers = ignored(request.asked, route.upstream.accepts, route.upstream.name, strict=strict)
         if request.model is None:

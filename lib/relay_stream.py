@@ -75,11 +75,13 @@ class RelayStream:
     async def aclose(self) -> None:
         """Lets go of the upstream; harmless when called again."""
         self._ended = True
-        if self._opening is not None:
-            task, self._opening = self._opening, None
-            task.cancel()
-            await asyncio.wait({task})
-        await self._events.aclose()
+        try:
+            if self._opening is not None:
+                task, self._opening = self._opening, None
+                task.cancel()
+                await asyncio.wait({task})
+        finally:  # a second cancellation may come in between
+            await self._events.aclose()
 
     async def _rendered(self, batch: list[Event]) -> bytes:
         pieces: list[bytes] = []

@@ -55,9 +55,11 @@ class Router:
         self._names = ModelNames(model_map)
         self._catalogues = Catalogues(cache_s=cache_s, now=now)
 
-    async def pick(self, model: str | None, caller: Caller, endpoint: str = GENERATE) -> Route:
+    async def pick(
+        self, model: str | None, caller: Caller, endpoint: str = GENERATE, *, trace: Trace | None = None
+    ) -> Route:
         """The route for one request. `model` None stands for the default. `endpoint`: GENERATE, IMAGES or a path that
-        is forwarded (`/audio/speech`). Raises GatewayError."""
+        is forwarded (`/audio/speech`). Raises GatewayError; the trace then knows the upstream without a catalogue."""
         targets = self._targets(caller)
         serving = [target for target in targets if _serves(target, endpoint)]
         if not serving:
@@ -68,7 +70,7 @@ class Router:
         if model is not None and model.startswith(_CLAUDE) and endpoint == GENERATE:
             model = await self._claude(model, serving, caller)
         if model is None and endpoint == GENERATE:
-            model = self._default_model or await self._best(serving[0], caller)
+            model = await self._default(serving[0], caller, trace)
         target, model = await self._choose(model, targets, serving, caller, endpoint)
         if caller.allowed_models and not _is_allowed(caller, target.name, asked, model):
             raise _not_allowed(asked or model)
@@ -122,6 +124,14 @@ class Router:
     async def _claude(self, model: str, serving: Sequence[Target], caller: Caller) -> str | None:
         others = [target for target in serving if target.any_vendor]
         return model if others and await self._catalogues.lists(model, others, caller) else None
+
+    async def _default(self, target: Target, caller: Caller, trace: Trace | None) -> str:
+        try:
+            return self._default_model or await self._best(target, caller)
+        except GatewayError:
+            if trace is not None:
+                trace.upstream = target.name
+            raise
 
     async def _best(self, target: Target, caller: Caller) -> str:
         for model in await self._catalogues.of(target, caller):

@@ -24,6 +24,8 @@ USAGE_LIMIT_S = 8.0
 USAGE_PAUSE_S = 30.0
 """They are not asked again sooner."""
 _SIDE_BY_SIDE = 4
+_UNEXPLAINED = "upstream_unauthorized"
+"""The code of a 401 that does not say what is wrong with the token: it may be good for all but this endpoint."""
 
 
 class Status:
@@ -80,7 +82,7 @@ class Status:
         try:
             windows = await usage(self._upstreams.codex_api, lease, timeout_s=USAGE_LIMIT_S)
         except UpstreamError as error:
-            if error.verdict is Verdict.ACCOUNT:
+            if error.verdict is Verdict.ACCOUNT and error.code != _UNEXPLAINED:
                 await chatgpt.credentials.report(lease, Outcome(error), None)  # as a request would: it may be renewed
             return  # the account's last error stays that of a request
         await chatgpt.see(account.name, windows, at)

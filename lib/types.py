@@ -43,6 +43,8 @@ class Window:
     window_minutes: int | None
     reset_at: float | None
     """Epoch seconds."""
+    has_credits: bool = False
+    """Whether the account goes on behind the window's limit, on credits that its owner has bought."""
 
 
 _SHORTEST_SECRET = 8

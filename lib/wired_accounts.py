@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("chat2api.accounts")
 _MAX_TOKENS_BYTES = 256 * 1024
+_TOKENS_S = 86_400.0
+"""No limit of the connection's: the token endpoint keeps one that an answer survives which comes during a freeze."""
 
 
 def shared(
@@ -108,12 +110,12 @@ def _renewal(
     if not (always or store.durable):
         _LOG.info("token.renewal_off", extra={"fields": {"reason": "TOKEN_REFRESH=auto without STATE_URL"}})
         return None
-    from lib.accounts.oauth import TIMEOUT_S, TokenEndpoint
+    from lib.accounts.oauth import TokenEndpoint
     from lib.accounts.renewal import Renewal
     from lib.accounts.rotated import RotatedTokens
 
     async def post(url: str, headers: Mapping[str, str], body: bytes, proxy: str | None) -> tuple[int, bytes]:
-        answer = await clients.open("POST", url, headers=headers, content=body, proxy=proxy, first_byte_s=TIMEOUT_S)
+        answer = await clients.open("POST", url, headers=headers, content=body, proxy=proxy, first_byte_s=_TOKENS_S)
         return answer.status, await answer.read(_MAX_TOKENS_BYTES)
 
     kept = RotatedTokens(store.strict)  # a lock that one instance gives itself is none

@@ -44,6 +44,8 @@ class Host:
 
     async def renewed(self, url: str) -> str | None:
         self.looked.append(url)
+        if self._error is not None:
+            raise self._error
         return None if url in self.gone else f"{url}?fresh"
 
     def is_shown_in(self, raw: bytes) -> bool:
@@ -148,6 +150,13 @@ def test_uploads_run_side_by_side_and_a_few_at_once() -> None:
     host = Host()
     prepared(inputs_over(host), user(*(image(png(side, 1)) for side in range(1, 20))))
     assert (len(host.kept), host.busiest) == (19, AT_ONCE)
+
+
+def test_a_conversation_goes_on_while_its_earlier_pictures_cannot_be_found() -> None:
+    host = Host(GatewayError("The place is gone.", status=503))
+    history = [said(f"![A cat]({OWN})"), user("And a dog")]
+    assert prepared(inputs_over(host), *history) == history
+    assert host.looked == [OWN]
 
 
 def test_a_failure_of_the_place_ends_them_all() -> None:

@@ -215,6 +215,24 @@ def test_a_stream_that_nobody_reads_is_closed_too() -> None:
         assert all(answer.closed for answer in upstream.answers)
 
 
+def test_a_second_cancellation_does_not_leave_the_upstream_open() -> None:
+    upstream = SlowUpstream(good())
+
+    async def main() -> None:
+        reply = await relay_over(upstream, commit_wait_s=0.01).reply(
+            PlainDialect(), {"stream": True}, Caller("k"), Trace("r", 0.0), strict=False
+        )
+        assert isinstance(reply.stream, RelayStream)
+        await asyncio.sleep(0.2)  # the first output is there, and nobody took it
+        closing = asyncio.ensure_future(reply.stream.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait({closing})
+
+    asyncio.run(main())
+    assert all(answer.closed for answer in upstream.answers)
+
+
 def test_ignored_parameters_are_named_or_refused() -> None:
     asked = {"temperature": "temperature", "max_output_tokens": "max_tokens", "reasoning": "reasoning_effort"}
     upstream = ScriptedUpstream(good(), accepts=["reasoning"])

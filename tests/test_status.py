@@ -16,6 +16,7 @@ from lib.status import USAGE_PAUSE_S, Status, state_of
 from lib.types import Outcome
 from lib.wired_upstreams import Upstreams
 from tests.fakes.codex_backend import TOKEN, USAGE, CodexBackend
+from tests.fakes.codex_behaviours import Behaviour, challenge, http_error
 from tests.fakes.redis_server import redis_server
 from tests.fakes.tokens import jwt
 from tests.journeys.secrets_kept import leaked
@@ -131,7 +132,8 @@ def test_usage_is_asked_for_once_in_a_while_and_says_who_rests_and_who_is_refuse
     assert not leaked(msgspec.json.encode(found).decode(), tokens)
 
 
-def test_a_usage_report_that_fails_changes_nothing() -> None:
+@pytest.mark.parametrize("trouble", [challenge(), http_error(401, {"detail": "Unauthorized"})], ids=["403", "401"])
+def test_a_usage_report_that_fails_changes_nothing(trouble: Behaviour) -> None:
     async def then(status: Status, upstreams: Upstreams) -> dict[str, Any]:
         pool = upstreams.pools["codex"]
         lease = await pool.lease(affinity="", model=None, tried=())
@@ -140,7 +142,7 @@ def test_a_usage_report_that_fails_changes_nothing() -> None:
         return status.report()
 
     with CodexBackend() as backend:
-        backend.blocked = True
+        backend.always(trouble, path=USAGE)
         found = run(then, chatgpt_access_tokens=jwt("acct-1"), chatgpt_base_url=backend.url)
     assert states(found) == ["ready"]
     assert found["accounts"][0]["last_error"] is None

@@ -84,10 +84,18 @@ def _table(key: ScopedKey) -> str:
         "label": key.label,
         "models": _groups(key.models),
         "endpoints": _groups(key.endpoints),
-        "expires": key.expires_at and datetime.fromtimestamp(key.expires_at, UTC).isoformat(" ", "minutes"),
+        "expires": key.expires_at and _moment(key.expires_at),
         "per minute": min((each.requests_per_minute for each in key.blocks if each.requests_per_minute), default=None),
     }
     return "".join(f"{name:12}{value or '-'}\n" for name, value in rows.items())
+
+
+def _moment(epoch: int) -> str:
+    """A key may say more than a calendar holds."""
+    try:
+        return datetime.fromtimestamp(epoch, UTC).isoformat(" ", "minutes")
+    except (ValueError, OverflowError, OSError):
+        return f"{epoch} seconds after 1970"
 
 
 def _groups(groups: tuple[tuple[str, ...], ...]) -> str:

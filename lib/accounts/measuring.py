@@ -98,6 +98,7 @@ class MeasuringCredentials:
         if not due:
             return
         room = MAX_READINGS - len(self._under_way())
+        due.sort(key=lambda account: self._next_at.get(account.name, 0.0))  # else the first ones leave others no turn
         for account in due[: max(0, room)]:
             self._next_at[account.name] = now + PAUSE_S  # longer than a reading takes: there is never a second one
             task = asyncio.get_running_loop().create_task(self._measure(account, upstream))

@@ -94,7 +94,7 @@ class Member:
             before = known.get((window.bucket, window.window_minutes))
             if before is None or before.at <= at:
                 known[window.bucket, window.window_minutes] = Seen(
-                    window.bucket, window.used_percent, window.window_minutes, window.reset_at, at
+                    window.bucket, window.used_percent, window.window_minutes, window.reset_at, at, window.has_credits
                 )
         if windows:
             self._set(windows=known.values())
@@ -117,7 +117,7 @@ def _digest(token: str) -> str:
 
 
 def _is_full(seen: Seen) -> bool:
-    return seen.used_percent >= 100
+    return seen.used_percent >= 100 and not seen.has_credits
 
 
 def _was_disproved(seen: Seen, standing: Standing) -> bool:

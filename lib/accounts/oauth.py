@@ -18,6 +18,8 @@ from lib.errors import UpstreamError
 CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann"
 """The open-source Codex CLI, whose logins these are: a public client, which has no secret."""
 TIMEOUT_S = 10.0
+_LATE = 0.1
+"""By how much of its time an answer is waited for longer: in a process that was frozen it may be there by now."""
 
 Post = Callable[[str, Mapping[str, str], bytes, str | None], Awaitable[tuple[int, bytes]]]
 """POST: URL, headers, body, the account's proxy → status and body. Follows no redirect. Raises UpstreamError."""
@@ -74,15 +76,24 @@ class TokenEndpoint:
             "scope": "openid profile email",
         }
         try:
-            async with asyncio.timeout(self._timeout_s):
-                status, body = await self._post(self._url, _HEADERS, msgspec.json.encode(asked), proxy)
+            status, body = await self._answer(msgspec.json.encode(asked), proxy)
         except UpstreamError as error:
             raise RefreshError(error.code or "upstream_error") from error
-        except TimeoutError as error:
-            raise RefreshError("upstream_timeout") from error
         if status != 200:
             raise _refusal(status, body)
         return _renewed(body, tokens)
+
+    async def _answer(self, asked: bytes, proxy: str | None) -> tuple[int, bytes]:
+        """No `asyncio.timeout`: who was frozen finds the time over and the answer there, which must not be lost."""
+        answer = asyncio.ensure_future(self._post(self._url, _HEADERS, asked, proxy))
+        try:
+            for limit_s in (self._timeout_s, self._timeout_s * _LATE):
+                if (await asyncio.wait({answer}, timeout=limit_s))[0]:
+                    return answer.result()
+            raise RefreshError("upstream_timeout")
+        finally:
+            answer.cancel()
+            await asyncio.gather(answer, return_exceptions=True)
 
 
 def _renewed(body: bytes, old: Tokens) -> Tokens:

@@ -29,7 +29,8 @@ STEP_PERCENT = 5.0
 CONFIRMED_S = 300.0
 """How much newer than what the others know a report of windows that have not moved has to be."""
 
-_TRIES = 3
+_TRIES = 8
+"""How many writes of others, each just before its own, one write puts up with."""
 _NEWS_S = 1.0
 """A rest that ends so little later is no news: each of many refusals at once has its own hint."""
 
@@ -111,7 +112,7 @@ class SharedPool:
                 raise
 
     async def _share(self, account: Account) -> None:
-        """What this instance knows of an account, joined with what the others have written."""
+        """What this instance knows of an account, joined with what the others have written. Raises StoreError."""
         key, name = self._key(account), account.name
         mine = self._pool.standing(name)
         old = self._learned.get(name)
@@ -127,8 +128,7 @@ class SharedPool:
                 self._told_at[name] = seen_at(mine.windows, MAIN)
                 return
             old = (await self._store.get([key])).get(key)
-        # Others write at the same time, most likely the same thing.
-        await self._store.put(key, encode(mine), life_s=LONGEST_COOLDOWN_S)
+        raise StoreError("others write all the time")  # what replaced theirs would lose what they have just met
 
     def _teach(self, name: str, standing: Standing) -> None:
         if not self._learns_refusals:

@@ -30,10 +30,11 @@ class Seen(msgspec.Struct, frozen=True, array_like=True):
     window_minutes: int | None
     reset_at: float | None
     at: float
+    has_credits: bool = False
 
     @property
     def window(self) -> Window:
-        return Window(self.bucket, self.used_percent, self.window_minutes, self.reset_at)
+        return Window(self.bucket, self.used_percent, self.window_minutes, self.reset_at, self.has_credits)
 
 
 class Standing(msgspec.Struct, frozen=True):

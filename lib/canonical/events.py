@@ -112,6 +112,16 @@ class Collector:
         """The items that have begun and not ended, by output index, as far as they have come."""
         return self._drafts(self._done, "incomplete")
 
+    def ended(self) -> set[tuple[str, int, int]]:
+        """The texts within these that have come to their end: (event that said so, output index, part)."""
+        found = set()
+        for data in self._pending:
+            if b'.done"' in data:
+                fields = Event("", data).fields
+                slot = _CONTENT[fields["type"]]
+                found.add((fields["type"], _output_index(data), _number(fields.get(slot.place))))
+        return found
+
     def _drafts(self, items: Mapping[int, Item], status: str) -> dict[int, Item]:
         """What the deltas make of the items that are not among these."""
         drafts = {index: _Draft(item) for index, item in self._added.items() if index not in items}

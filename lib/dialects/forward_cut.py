@@ -37,7 +37,7 @@ def cut_short(response: Mapping[str, Any], seen: bytes, number: int) -> bytes:
         if event.type == "response.incomplete":
             fields["response"] = {**response, **fields["response"]}
         if event.type == "response.output_text.done":
-            fields["logprobs"] = []
+            fields.setdefault("logprobs", [])
         told.append(sse.encode(msgspec.json.encode(fields), event.type))
     return b"".join(told)
 

@@ -91,7 +91,7 @@ class StreamWatch:
             return b""
         closing = self._wire.closing(self._first, self._tail()) if self._first else None
         self.ended, self.is_broken = True, closing is None
-        return self._wire.broken(error, self._first, self._tail()) if closing is None else closing
+        return self._wire.broken(error, self._first, self._end()) if closing is None else closing
 
     def cut(self) -> bytes:
         """The end of a stream that has to stop before its time: as one that reached its limit of tokens, where the API
@@ -100,7 +100,7 @@ class StreamWatch:
             return b""
         end = self._wire.closing(self._first, self._tail())
         if end is None:
-            end = self._wire.cut(self._first, self._tail(), b"".join(self._seen or ()))
+            end = self._wire.cut(self._first, self._end(), b"".join(self._seen or ()))
             self.is_broken = end is not None
         self.ended = end is not None
         return end or b""
@@ -115,6 +115,10 @@ class StreamWatch:
 
     def _tail(self) -> bytes:
         return (self._large[-_TAIL:] + self._small)[-_TAIL:]
+
+    def _end(self) -> bytes:
+        """All that is kept of it: a large event has its number at its beginning."""
+        return self._large + self._small
 
     def _begun(self, chunk: bytes) -> bytes:
         chunk = chunk.removeprefix(_BOM)

@@ -75,12 +75,13 @@ class DoneWire:
         return sse.encode(msgspec.json.encode(error.envelope())) + sse.DONE
 
     def cut(self, first: bytes, tail: bytes, seen: bytes) -> bytes | None:
-        chunk = _object(first)
-        if chunk is None or not isinstance(chunk.get("choices"), list):
+        frames = [*frames_in(first), *frames_in(tail)]
+        chunk = _chunk_of(frames)
+        if chunk is None:
             return None
         nothing: dict[str, Any] = {"text": ""} if chunk.get("object") == "text_completion" else {"delta": {}}
         last: dict[str, Any] = {name: chunk[name] for name in _COMMON if name in chunk}
-        reasons = _reasons([*frames_in(first), *frames_in(tail)]) or {}
+        reasons = _reasons(frames) or {}
         cut_off = sorted(index for index, reason in reasons.items() if not reason) or [0]
         last["choices"] = [{"index": index, **nothing, "finish_reason": "length"} for index in cut_off]
         return sse.encode(msgspec.json.encode(last)) + sse.DONE
@@ -187,6 +188,12 @@ def _reasons(frames: list[bytes]) -> dict[int, str | None] | None:
     return reasons
 
 
+def _chunk_of(frames: list[bytes]) -> dict[str, Any] | None:
+    """The first chunk with a choice, which says what all share: Azure's very first says nothing, not even its name."""
+    found = [chunk for chunk in map(_decoded, frames) if chunk is not None and isinstance(chunk.get("choices"), list)]
+    return next((chunk for chunk in found if chunk["choices"]), found[0] if found else None)
+
+
 def _last_kind(piece: bytes) -> str:
     """The type of the last whole event; comments and further blank lines are none."""
     end = len(piece)
@@ -234,16 +241,16 @@ def _next_number(tail: bytes) -> int:
     return int(numbers[-1]) + 1 if numbers else 0
 
 
-def _object(first: bytes) -> dict[str, Any] | None:
-    """The first event's data."""
+def _decoded(data: bytes) -> dict[str, Any] | None:
     try:
-        found = msgspec.json.decode(frames_in(first)[0])
-    except (*UNREADABLE, LookupError):
+        found = msgspec.json.decode(data)
+    except UNREADABLE:
         return None
     return found if isinstance(found, dict) else None
 
 
 def _response_of(first: bytes) -> dict[str, Any] | None:
     """The Response object of the first event."""
-    response = (_object(first) or {}).get("response")
+    frames = frames_in(first)
+    response = ((_decoded(frames[0]) if frames else None) or {}).get("response")
     return response if isinstance(response, dict) else None

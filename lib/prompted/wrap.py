@@ -14,6 +14,7 @@ from lib.prompted.encode import encode_request
 from lib.prompted.parse import Parser
 from lib.prompted.pieces import CALL, REASONING, TEXT, Piece
 from lib.prompted.policy import EnforcedUpstream
+from lib.prompted.tokens import Logprob, Tokens, logprobs_of
 from lib.prompted.tools import Toolset, callable_tools
 from lib.prompted.trigger import derive_key
 from lib.types import Answer, Lease, Model, Upstream, Window
@@ -107,6 +108,8 @@ class Translation:
         self._builder: Builder | None = None
         self._blank = ""
         """Blank space that the reply begins with; it goes out only with a text behind it."""
+        self._tokens = Tokens()
+        self._blank_tokens: list[Logprob] = []
         self._calls = 0
         self._heard: set[Any] = set()
         """Output indices of the messages whose text was read."""
@@ -124,7 +127,7 @@ class Translation:
         else:
             events = []
         if kind == "response.output_text.delta":
-            events += self._read(event.fields.get("output_index"), event.fields["delta"])
+            events += self._read(event.fields.get("output_index"), event.fields["delta"], event.fields.get("logprobs"))
         elif kind in ("response.reasoning_summary_text.delta", "response.reasoning_text.delta"):
             events += self._builder.reasoning(event.fields["delta"])
         elif kind == "response.reasoning_summary_part.added" and event.fields.get("summary_index"):
@@ -135,7 +138,7 @@ class Translation:
         elif kind == "response.output_item.done":
             index, item = event.fields.get("output_index"), event.fields["item"]
             if item.get("type") == "message" and index not in self._heard:
-                events += self._read(index, _text_of([item]))
+                events += self._read(index, _text_of([item]), logprobs_of(_texts_of([item])))
         elif kind in COMPLETED:
             events += self._finished(event.fields["response"], whole=kind == "response.completed")
         return events
@@ -149,9 +152,10 @@ class Translation:
             model=response.get("model"),
         )
 
-    def _read(self, index: Any, text: str) -> list[Event]:
+    def _read(self, index: Any, text: str, logprobs: Any) -> list[Event]:
         """More text of the message at this index. A new message stays one, unless a block runs into it."""
         assert self._builder is not None
+        self._tokens.add(text, logprobs)
         if not text:
             return []
         is_new = bool(self._heard) and index not in self._heard
@@ -163,14 +167,15 @@ class Translation:
         assert self._builder is not None
         events: list[Event] = []
         for piece in pieces:
+            tokens = self._tokens.taken(piece.at, piece.text)
             if piece.kind == TEXT:
-                text = self._blank + piece.text
-                self._blank = ""
+                text, tokens = self._blank + piece.text, self._blank_tokens + tokens
+                self._blank, self._blank_tokens = "", []
                 if not self._spoke and text.isspace():
-                    self._blank = text
+                    self._blank, self._blank_tokens = text, tokens
                 else:
                     self._spoke = True
-                    events += self._builder.text(text)
+                    events += self._builder.text(text, tokens)
             elif piece.kind == REASONING:
                 events += self._builder.reasoning(piece.text)
             elif piece.kind == CALL:
@@ -181,7 +186,7 @@ class Translation:
         assert self._builder is not None and piece.call is not None
         number, call = self._calls, piece.call
         self._calls += 1
-        self._blank = ""
+        self._blank, self._blank_tokens = "", []
         return [
             *self._builder.call(number, call.name, call_id=f"call_{self._id}{number}", custom=call.custom),
             *self._builder.arguments(number, call.arguments),
@@ -191,10 +196,10 @@ class Translation:
     def _finished(self, response: Mapping[str, Any], *, whole: bool) -> list[Event]:
         assert self._builder is not None
         output = response.get("output") or ()
-        events = [] if self._heard else self._said(self._parser.feed(_text_of(output)))
+        events = [] if self._heard else self._read(None, _text_of(output), logprobs_of(_texts_of(output)))
         events += self._said(self._parser.finish())
         if self._blank:
-            events += self._builder.text(self._blank)
+            events += self._builder.text(self._blank, self._blank_tokens)
         refusal = "" if self._refused else _text_of(output, "refusal", "refusal")
         if refusal:
             events += self._builder.refusal(refusal)
@@ -207,6 +212,10 @@ class Translation:
 
 def _text_of(output: Iterable[Item], part_type: str = "output_text", member: str = "text") -> str:
     """The text of all messages among these items."""
+    return "".join(part[member] for part in _texts_of(output, part_type))
+
+
+def _texts_of(output: Iterable[Item], part_type: str = "output_text") -> list[dict[str, Any]]:
     messages = [item for item in output if item.get("type") == "message"]
     parts = [part for item in messages for part in item.get("content") or ()]
-    return "".join(part[member] for part in parts if part.get("type") == part_type)
+    return [part for part in parts if part.get("type") == part_type]

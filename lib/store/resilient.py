@@ -2,7 +2,8 @@
 
 After a failure, or two operations in a row that took too long, the shared store is left alone for a second; then one
 operation tries it again, and what was written in the meantime is handed over first. After each try that fails the pause
-is twice as long, up to a limit. One log line for each change: `store.down` and `store.up`.
+is twice as long, up to a limit; there is none while the store takes in what is handed over. One log line for each
+change: `store.down` and `store.up`.
 
 While it is down, each instance is alone: a swap is decided by what this one knows, and what is handed over replaces
 what others wrote. What must not be decided alone, or is written by several instances, uses the `strict` side, which
@@ -77,6 +78,8 @@ class ResilientStore:
         self._answered_at = -math.inf
         self._is_in_doubt = False
         """Whether an operation took too long since the last answer."""
+        self._handed_over = 0
+        """How many values were, ever."""
         self._memory = MemoryStore(now=now)
         """What was written while the store was down and is still to be handed over."""
         self._forgotten: dict[str, bytes | None] = {}
@@ -136,6 +139,7 @@ class ResilientStore:
             self._retry_at = self._now() + self._pause_s  # others do not wait for the outcome
         # A store that hangs from the start costs one long wait, and then short ones.
         is_cold = not is_trial and self._now() - self._answered_at > COLD_S
+        handed_over = self._handed_over
         try:
             await self._prepare()
             limit_s = self._remote.cold_limit_s if is_cold else self._remote.limit_s
@@ -145,6 +149,8 @@ class ResilientStore:
                 result = await operation(self._remote)
         except TimeoutError as error:
             self._doubt(is_cold)
+            if is_trial and self._handed_over > handed_over:
+                self._pause_s, self._retry_at = FIRST_PAUSE_S, self._now()  # the next operation goes on with the rest
             raise StoreError("timeout") from error
         except StoreError as error:
             self._down(str(error))
@@ -162,7 +168,8 @@ class ResilientStore:
 
     async def _hand_over(self) -> None:
         """What was written while the store was down. Each entry leaves the memory for the time of its own way, so that
-        it goes once; one that did not arrive comes back, unless there is a newer one."""
+        it goes once; one that did not arrive comes back, unless there is a newer one. What takes more than the time of
+        one operation takes several, and is no sign that the store is down."""
         while self._forgotten:
             key, old = self._forgotten.popitem()
             try:
@@ -181,6 +188,8 @@ class ResilientStore:
                 if key not in self._forgotten:
                     await self._memory.swap(key, None, value, life_s=life_s)
                 raise
+            self._handed_over += 1
+            self._answered_at = self._now()
 
     def _doubt(self, is_cold: bool) -> None:
         """An operation took too long. One alone may be a slow one, unless it has had the time of several."""

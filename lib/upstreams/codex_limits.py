@@ -13,12 +13,14 @@ from typing import Any
 from lib.types import Window
 
 MAIN_BUCKET = "codex"
+_CREDITS = ("x-codex-credits-has-credits", "x-codex-credits-unlimited")
 _USED = re.compile(r"^x-([a-z0-9-]+?)-(primary|secondary)-used-percent$")
 
 
 def from_headers(headers: Mapping[str, str], now: float) -> list[Window]:
     """Every window that the response headers name; extra buckets (`x-<limit>-primary-…`) keep their own name."""
     windows = []
+    has_credits = any(headers.get(name, "").strip().lower() == "true" for name in _CREDITS)
     for name in headers:
         match = _USED.match(name)
         used = _number(headers[name]) if match else None
@@ -34,6 +36,7 @@ def from_headers(headers: Mapping[str, str], now: float) -> list[Window]:
                 used_percent=used,
                 window_minutes=int(minutes) if minutes else None,
                 reset_at=_reset(headers.get(stem + "reset-at"), headers.get(stem + "reset-after-seconds"), now),
+                has_credits=has_credits,
             )
         )
     return windows
@@ -56,9 +59,15 @@ def from_event(fields: Mapping[str, Any], now: float) -> list[Window]:
                 used_percent=used,
                 window_minutes=int(minutes) if minutes else None,
                 reset_at=_reset(window.get("reset_at"), window.get("reset_after_seconds"), now),
+                has_credits=has_credits(fields.get("credits")),
             )
         )
     return windows
+
+
+def has_credits(credits: object) -> bool:
+    """What `credits` in an event or a usage report says."""
+    return isinstance(credits, dict) and (credits.get("has_credits") is True or credits.get("unlimited") is True)
 
 
 def _reset(at: object, after: object, now: float) -> float | None:

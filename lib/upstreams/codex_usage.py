@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from lib.errors import UpstreamError, Verdict
 from lib.types import Lease, Window
 from lib.upstreams.codex_api import CodexApi
-from lib.upstreams.codex_limits import MAIN_BUCKET
+from lib.upstreams.codex_limits import MAIN_BUCKET, has_credits
 
 MAX_ANSWER_BYTES = 256 * 1024
 
@@ -44,7 +45,7 @@ def parse(body: bytes, now: float) -> list[Window]:
         if isinstance(bucket, str):
             # A header's name has dashes where the report has underscores.
             windows += _windows(bucket.replace("_", "-").lower(), limit.get("rate_limit"), now)
-    return windows
+    return [replace(window, has_credits=True) for window in windows] if has_credits(report.get("credits")) else windows
 
 
 def _windows(bucket: str, limit: Any, now: float) -> Iterator[Window]:

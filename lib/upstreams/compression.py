@@ -109,7 +109,8 @@ class _Inflate:
 
 
 class _Brotli:
-    """The same for brotli, which raises when anything follows its end."""
+    """The same for brotli, which raises when anything follows its end, and may keep what does not fit into its first
+    buffer, of 32 KB, until it is asked again."""
 
     unused_data = b""
 
@@ -117,8 +118,13 @@ class _Brotli:
         self._brotli = brotli.Decompressor()
 
     def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        piece: bytes = self._brotli.process(data, output_buffer_limit=max_length)
-        return piece
+        pieces: list[bytes] = []
+        left = max_length
+        while left > 0 and (piece := self._brotli.process(data, output_buffer_limit=left)):
+            pieces.append(piece)
+            left -= len(piece)
+            data = b""
+        return b"".join(pieces)
 
     @property
     def eof(self) -> bool:

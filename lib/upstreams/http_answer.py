@@ -5,6 +5,7 @@ Messages name the host, never a header, a token or a proxy's password.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Iterator, Mapping
 
 import httpx
@@ -38,15 +39,9 @@ class HttpAnswer:
         """
         body, encoding = self._body, self.headers.get("content-encoding", "")
         if not encoding and isinstance(body, Exchange):  # nearly always: a layer less for each chunk
-            body.shown = self._shown
+            body.shown = functools.partial(_shown, self._host)
             return body
         return _Chunks(self, body.__aiter__(), self._host)
-
-    def _shown(self, exc: httpx.TransportError) -> Exception:
-        error = _broken(exc, self._host)
-        if error is not None:
-            error.__cause__ = exc
-        return error or exc
 
     async def read(self, max_bytes: int) -> bytes:
         """The whole body. Raises UpstreamError as `chunks` does, and `upstream_bad_response` beyond `max_bytes`."""
@@ -187,6 +182,14 @@ def _broken(exc: BaseException, host: str) -> UpstreamError | None:
     if isinstance(exc, DamagedData):
         return _bad_response(f"{host} sent an answer that cannot be decompressed.")
     return None
+
+
+def _shown(host: str, exc: httpx.TransportError) -> Exception:
+    # Not a method: the exchange would refer back to the answer, a cycle for each request.
+    error = _broken(exc, host)
+    if error is not None:
+        error.__cause__ = exc
+    return error or exc
 
 
 def _is_cut(exc: BaseException) -> bool:

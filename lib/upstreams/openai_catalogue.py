@@ -34,8 +34,12 @@ def catalogue(body: bytes) -> list[Model]:
         raise UpstreamError(
             "The upstream's model list is not readable.", verdict=Verdict.SERVICE, code="upstream_bad_response"
         )
-    named = [each for each in entries if isinstance(each, dict) and isinstance(each.get("id"), str)]
-    return [_model(each) for each in sorted(named, key=lambda entry: not writes_text(entry))]
+    named: dict[str, dict[str, Any]] = {}
+    for each in entries:
+        name = each.get("id") if isinstance(each, dict) else None
+        if isinstance(name, str) and name.strip():
+            named.setdefault(name, each)
+    return [_model(each) for each in sorted(named.values(), key=lambda entry: not writes_text(entry))]
 
 
 def writes_text(entry: Mapping[str, Any]) -> bool:
@@ -56,6 +60,6 @@ def _model(entry: Mapping[str, Any]) -> Model:
     return Model(
         id=entry["id"],
         name=name if isinstance(name, str) else None,
-        context_length=next((each for each in lengths if isinstance(each, int)), None),
+        context_length=next((each for each in lengths if type(each) is int and each > 0), None),
         input_modalities=tuple(str(kind) for kind in modalities) if isinstance(modalities, list) else (),
     )

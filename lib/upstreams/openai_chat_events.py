@@ -170,9 +170,9 @@ class ChatEvents:
 
     def _say(self, said: _Delta, logprobs: Sequence[Logprob], builder: Builder, events: list[Event]) -> None:
         content = said.content
-        if type(content) is str and (content or logprobs):  # a token may be less than a character
-            events += builder.text(content, logprobs)
         thought = said.reasoning_content or said.reasoning
+        if type(content) is str and (content or (logprobs and not thought and _is_text(said, builder))):
+            events += builder.text(content, logprobs)
         if thought:
             self._add(builder.reasoning(thought), events)
         if type(content) is list:
@@ -215,6 +215,11 @@ class ChatEvents:
     def _failed(self, error: Any, data: bytes) -> UpstreamError:
         found = openai_errors.error_of({"error": error} if error else msgspec.json.decode(data))
         return openai_errors.from_object(found or {}, self._now())
+
+
+def _is_text(said: _Delta, builder: Builder) -> bool:
+    """Whether the token behind an empty content is of the text, less than a character of it, and not of a call."""
+    return not (said.tool_calls or said.function_call or said.refusal or builder.called)
 
 
 def _chunk(data: bytes) -> _Chunk | None:

@@ -123,7 +123,9 @@ class OpenAIForwarder:
         if not body.strip():
             raise ended_early(has_begun=False)
         whole = decoded(body)
-        events = as_stream(request.path, whole) if openai_errors.error_of(whole) is None else None
+        events = None
+        if openai_errors.error_of(whole) is None:
+            events = as_stream(request.path, whole, with_usage=_wants_usage(request))
         if events is None:
             raise openai_errors.from_http(http.status, http.headers, body, self._now())
         return events
@@ -265,6 +267,12 @@ async def _cancelled(future: asyncio.Future[bytes]) -> None:
 async def _nothing() -> AsyncIterator[bytes]:
     for nothing in list[bytes]():
         yield nothing
+
+
+def _wants_usage(request: Forwarded) -> bool:
+    asked = decoded(request.content)
+    options = asked.get("stream_options") if isinstance(asked, dict) else None
+    return isinstance(options, dict) and options.get("include_usage") is True
 
 
 def _accepted(request: Forwarded) -> str:

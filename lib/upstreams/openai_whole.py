@@ -1,7 +1,7 @@
 """A whole answer → the stream that says the same, for callers who asked a server for a stream that cannot; no IO.
 
-Nothing is lost: what a chunk or an event has a place for stands there as it came. Usage stands beside the last choice,
-which no client mistakes for text.
+Nothing is lost: what a chunk or an event has a place for stands there as it came. A chunk has one call at most, because
+some clients read no other, and usage is a chunk of its own for those who asked for it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ _CALLS = {
 }
 
 
-def as_stream(path: str, whole: Any) -> bytes | None:
-    """All events. path: the endpoint's, as in `Forwarded.path`. None for what is no whole answer of this endpoint."""
+def as_stream(path: str, whole: Any, *, with_usage: bool = False) -> bytes | None:
+    """All events. path: the endpoint's, as in `Forwarded.path`. with_usage: whether a stream of chunks was asked to
+    count. None for what is no whole answer of this endpoint."""
     if not isinstance(whole, dict):
         return None
     if path == "/responses":
@@ -32,31 +33,37 @@ def as_stream(path: str, whole: Any) -> bytes | None:
     split = [_split(choice) for choice in choices]
     if None in split:
         return None
-    shared = {name: value for name, value in whole.items() if name not in ("choices", "usage")}
+    said, called, ended = zip(*(parts for parts in split if parts is not None), strict=True)
+    told = [said, *([call] for calls in called for call in calls), ended]
+    shared = {name: value for name, value in whole.items() if name not in ("choices", "usage", "error")}
     if path == "/chat/completions":
         shared["object"] = "chat.completion.chunk"
-    said, ended = zip(*(pair for pair in split if pair is not None), strict=True)
-    last = {"usage": whole["usage"]} if whole.get("usage") else {}
-    chunks = [{**shared, "choices": said}, {**shared, "choices": ended, **last}]
+    if with_usage:
+        shared["usage"] = None
+    chunks = [{**shared, "choices": each} for each in told]
+    if with_usage and whole.get("usage"):
+        chunks.append({**shared, "choices": [], "usage": whole["usage"]})
     return b"".join(sse.encode(msgspec.json.encode(chunk)) for chunk in chunks) + sse.DONE
 
 
-def _split(choice: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """What a choice says, and how it ends: some clients take a chunk with a reason for an empty one."""
+def _split(choice: Any) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]] | None:
+    """What a choice says, its calls, and how it ends: some clients take a chunk with a reason for an empty one."""
     if not isinstance(choice, dict):
         return None
     ended = {"index": choice.get("index", 0), "finish_reason": choice.get("finish_reason") or "stop"}
     said = {**choice, "index": ended["index"], "finish_reason": None}
     if isinstance(choice.get("text"), str):
-        return said, {**ended, "text": ""}
+        return said, [], {**ended, "text": ""}
     message = said.pop("message", None)
     if not isinstance(message, dict):
         return None
     said["delta"] = message
+    calls: list[dict[str, Any]] = []
     if isinstance(message.get("tool_calls"), list):
-        numbered = [{"index": at, **call} for at, call in enumerate(message["tool_calls"]) if isinstance(call, dict)]
-        said["delta"] = {**message, "tool_calls": numbered}
-    return said, {**ended, "delta": {}}
+        calls = [{**call, "index": at} for at, call in enumerate(message["tool_calls"]) if isinstance(call, dict)]
+        said["delta"] = {name: value for name, value in message.items() if name != "tool_calls"}
+    place = {"index": ended["index"], "finish_reason": None}
+    return said, [{**place, "delta": {"tool_calls": [call]}} for call in calls], {**ended, "delta": {}}
 
 
 def _response(whole: Mapping[str, Any]) -> bytes | None:

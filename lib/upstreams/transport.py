@@ -21,7 +21,7 @@ from lib.upstreams.connection import Connection, Origin
 from lib.upstreams.exchange import Exchange, Limits
 
 _PORTS = {"http": 80, "https": 443}
-_ADDRESS = re.compile(r"[0-9.]+|\[?[0-9A-Fa-f:.]+\]?")
+_ADDRESS = re.compile(r"[0-9.]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*")
 _STALE_S = 0.5
 _HAPPY_EYEBALLS_S = 0.25
 """RFC 8305: how long one address family may keep the other waiting."""

@@ -218,7 +218,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             "model": {
                 "type": "string",
                 "maxLength": 200,
-                "description": "What the configuration names; else `DEFAULT_MODEL`, or the first that the key may use.",
+                "description": "What it names; else `DEFAULT_MODEL` or the first, if the key may use it.",
             },
             "format": {"enum": ["json", "text"]},
         },

@@ -3,8 +3,8 @@
 The address in it is PUBLIC_URL, else the one that the request says it was sent to. Nothing is done with that address
 but to show it to the very client that sent it, and only if it looks like one: host and port, http or https.
 
-The model in it is the one that the request names, else DEFAULT_MODEL, else the first of the caller's own list that
-writes text.
+The model in it is the one that the request names, else DEFAULT_MODEL if the caller's key is for it, else the first of
+the caller's own list that writes text.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lib.errors import GatewayError, InvalidRequest, NotFound
+from lib.model_map import matches
 from lib.types import Caller, Model, Trace
 from lib.web.asgi import TRACE_KEY, ClientGone, Headers, Receive, Scope, Send, header, send_json, send_whole
 from lib.web.auth import Authenticator, caller_of
@@ -89,13 +90,19 @@ class SetupApi:
                 param="client",
                 code="client_not_found",
             )
-        base, model = self._public_url or address_of(scope), query.get("model", self._model)
+        base, model = self._public_url or address_of(scope), query.get("model", self._default(caller_of(scope)))
         if "model" in query and not _is_name(query["model"]):
             raise InvalidRequest("'model' must be the name of a model.", param="model", code="invalid_value")
         if client.names_model and (model is None or not _is_name(model)):
             model = await self._first_listed(scope, receive)
         client = filled(client, base, model or MODEL)
         await _answer(send, as_text(client) if wants_text else {"client": name, **described(client)})
+
+    def _default(self, caller: Caller) -> str | None:
+        model = self._model
+        if model is None or all(any(matches(each, model) for each in group) for group in caller.allowed_models):
+            return model
+        return None
 
     async def _first_listed(self, scope: Scope, receive: Receive) -> str | None:
         """None when the catalogue has none or cannot be had in time: a configuration is worth having all the same."""

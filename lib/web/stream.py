@@ -96,10 +96,12 @@ class EventStream:
             await self._put({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._timer.cancel()
-            if self._keeper is not None:
-                self._keeper.cancel()
-                await asyncio.wait({self._keeper})
-            await self._stream.aclose()
+            try:
+                if self._keeper is not None:
+                    self._keeper.cancel()
+                    await asyncio.wait({self._keeper})
+            finally:  # a second cancellation may come in between
+                await self._stream.aclose()
 
     async def _body(self) -> None:
         try:

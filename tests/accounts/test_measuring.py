@@ -212,6 +212,17 @@ def test_only_a_few_are_read_at_the_same_time() -> None:
     asyncio.run(scenario())
 
 
+def test_of_many_accounts_every_one_has_its_turn() -> None:
+    async def scenario() -> None:
+        one = Measured(5 * MAX_READINGS)
+        for _ in range(5):
+            await one.leased()
+            one.clock.now += MAX_AGE_S / 2  # those that were read first are due again before the last ones were read
+        assert len(set(one.asked)) == 5 * MAX_READINGS
+
+    asyncio.run(scenario())
+
+
 def test_accounts_that_are_of_no_use_are_not_asked() -> None:
     async def scenario() -> None:
         one = Measured(3)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lib.accounts.member import EVERY, Member
-from lib.accounts.standing import Rest, Seen, Standing
+from lib.accounts.standing import Rest, Seen, Standing, decode, encode
 from lib.types import Window
 from tests.accounts.test_account import CANARY, NOW
 from tests.accounts.test_pool import accounts
@@ -86,3 +86,21 @@ def test_a_standing_that_was_handed_out_does_not_change() -> None:
     one.rest("codex", NOW + 60, NOW)
     one.see([FULL], NOW)
     assert before == Standing()
+
+
+def test_a_full_window_is_no_wall_for_who_has_credits_but_others_go_first() -> None:
+    one = member()
+    one.see([replace(FULL, has_credits=True)], NOW)
+    assert one.wait_s("codex", NOW) == 0
+    assert one.nearness("codex", NOW) > 0
+    one.see([FULL], NOW + 1)
+    assert one.wait_s("codex", NOW) == 1000
+
+
+def test_credits_are_told_to_others() -> None:
+    one, other = member(), member()
+    one.see([replace(FULL, has_credits=True)], NOW)
+    told = decode(encode(one.standing))
+    assert told is not None
+    other.learn(told)
+    assert other.wait_s("codex", NOW) == 0

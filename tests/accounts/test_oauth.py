@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 
 import msgspec
@@ -8,6 +9,9 @@ import pytest
 
 from lib.accounts.oauth import CLIENT_ID, RefreshError, TokenEndpoint, Tokens
 from lib.errors import UpstreamError, Verdict
+from lib.upstreams.http import HttpClients, Timeouts
+from tests.fakes.codex_backend import TOKEN, CodexBackend
+from tests.fakes.codex_behaviours import Http
 
 URL = "https://auth.example.org/oauth/token"
 CANARY = "Zq7vKcanaryLx4Wj"
@@ -107,6 +111,29 @@ def test_a_silent_endpoint_is_given_up() -> None:
 
     with pytest.raises(RefreshError, match="upstream_timeout"):
         asyncio.run(TokenEndpoint(silent, url=URL, timeout_s=0.01).refresh(OLD, None))
+
+
+def test_an_answer_that_came_while_the_process_was_frozen_is_taken() -> None:
+    """The refresh token is used up: nobody gets these tokens a second time."""
+    limit_s = 0.2
+
+    async def scenario() -> Tokens:
+        clients = HttpClients(timeouts=Timeouts(1, 1, 1))
+
+        async def post(url: str, headers: Mapping[str, str], body: bytes, proxy: str | None) -> tuple[int, bytes]:
+            answer = await clients.open("POST", url, headers=headers, content=body, first_byte_s=limit_s)
+            return answer.status, await answer.read(100_000)
+
+        old = Tokens("access-1", backend.authority.issue("acct-1"))
+        asyncio.get_running_loop().call_later(limit_s / 4, time.sleep, limit_s)
+        try:
+            return await TokenEndpoint(post, url=backend.url + TOKEN, timeout_s=limit_s).refresh(old, None)
+        finally:
+            await clients.aclose()
+
+    with CodexBackend() as backend:
+        backend.script(Http(200, msgspec.json.encode(NEW), delay_s=limit_s / 2), path=TOKEN)
+        assert asyncio.run(scenario()).refresh_token == NEW["refresh_token"]
 
 
 def test_an_endpoint_out_of_reach_is_no_refusal() -> None:

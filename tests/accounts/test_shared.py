@@ -221,6 +221,23 @@ def test_whoever_loses_every_race_writes_all_the_same() -> None:
     assert lease(some.shared[1]).account != first.account
 
 
+@pytest.mark.parametrize("rivals", [3, 20])
+def test_whoever_loses_every_race_replaces_nobodys_news(rivals: int) -> None:
+    some = Instances()
+    first = lease(some.shared[0])
+    report(some.shared[1], first, Verdict.LIMIT, after_s=60)
+    (limited,) = asyncio.run(some.store.get(list(some.store._values))).values()
+    some.store._values.clear()
+    some.store.rivals = [limited, *(b"%d" % number for number in range(rivals - 1))]
+    for used in (50, 60):  # what could not be told at once is told with the next report
+        report(some.shared[0], first, windows=[Window("codex", used, 300, NOW + 60)])
+        while some.store.rivals:
+            report(some.shared[0], first)
+        third = AccountPool(some.members, upstream="codex", now=some.clock)
+        assert lease(SharedPool(third, some.store, scope="codex", now=some.clock)).account != first.account
+        assert third.standing(first.account).windows[0].used_percent == used
+
+
 def test_what_cannot_be_read_is_passed_over_and_written_anew() -> None:
     some = Instances()
     first = lease(some.shared[0])

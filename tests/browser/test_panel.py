@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from lib.scoped_keys import read
 from tests.browser.deployments import KEY, deployed
 from tests.browser.visits import Visit
 from tests.fakes.codex_backend import CodexBackend
@@ -223,6 +224,7 @@ def test_a_key_with_limits_is_made_and_a_client_is_set_up(visit: Open) -> None:
         page.click("#mint button")
         page.wait_for_selector("#minted pre")
         minted = page.inner_text("#minted pre")
+        assert read(minted).id in page.inner_text("#minted p >> nth=-1")
     assert minted.startswith("sk-c2a-")
 
 

@@ -192,6 +192,21 @@ def test_a_gateway_that_is_gone_or_answers_something_else_is_no_report(visit: Op
     assert page.is_enabled("#check")
 
 
+@pytest.mark.parametrize("way", ["aborted", "no event"])
+def test_a_stream_that_breaks_off_is_a_finding_beside_the_others(visit: Open, way: str) -> None:
+    seen = visit()
+    seen.expected.append("Failed to load resource")
+    page = seen.sign_in()
+    scripted(page)
+    page.route(
+        "**/v1/doctor/stream",
+        lambda route: route.abort() if way == "aborted" else route.fulfill(status=200, body="data: <html>\n\n"),
+    )
+    checked(page)
+    assert groups(page)[0] == "3 problems"
+    assert "0 of 5 events arrived." in page.inner_text("details.group.problem")
+
+
 @pytest.mark.parametrize(
     ("body", "told"),
     [

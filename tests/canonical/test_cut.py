@@ -52,6 +52,17 @@ def test_thoughts_and_calls_are_closed_in_their_order() -> None:
     assert kinds[:2] == ["reasoning_summary_text.done", "reasoning_summary_part.done"]
 
 
+def test_what_has_ended_within_an_open_item_is_not_ended_again() -> None:
+    made = builder()
+    kinds, output = ended([*made.start(), *made.text("Hi"), *made.refusal("No")])
+    assert kinds == ["refusal.done", "content_part.done", "output_item.done", "incomplete"]
+    assert len(output[0]["content"]) == 2  # type: ignore[arg-type]
+    made = builder()
+    call = [*made.start(), *made.call(0, "look", call_id="call_1"), *made.arguments(0, "{}"), *made.close()]
+    kinds, output = ended(call[:-1])
+    assert kinds == ["output_item.done", "incomplete"] and output[0]["arguments"] == "{}"
+
+
 def test_an_answer_that_has_not_begun_ends_with_nothing() -> None:
     assert ended(builder().start()) == (["incomplete"], [])
 

@@ -56,6 +56,19 @@ def test_the_open_text_is_closed_and_all_items_are_in_the_end() -> None:
     }
 
 
+def test_the_tokens_of_an_open_text_are_in_its_end() -> None:
+    message = {"type": "message", "id": "m1", "role": "assistant", "status": "in_progress", "content": []}
+    token = {"token": "Hi", "logprob": -1.0, "top_logprobs": []}
+    place = {"output_index": 0, "item_id": "m1", "content_index": 0}
+    done, part, *_ = end_of(
+        stream(
+            {"type": "response.output_item.added", "output_index": 0, "item": message},
+            {"type": "response.output_text.delta", **place, "delta": "Hi", "logprobs": [token]},
+        )
+    )
+    assert done["logprobs"] == part["part"]["logprobs"] == [token]
+
+
 @pytest.mark.parametrize("name", ["text", "function_call", "parallel_calls", "reasoning", "web_search", "image"])
 def test_a_stream_may_be_cut_behind_any_event(name: str) -> None:
     whole = (STREAMS / f"{name}.sse").read_bytes()

@@ -208,6 +208,15 @@ def test_a_responses_stream_that_breaks_fails_as_a_whole_with_the_next_numbers()
     assert failed["response"]["error"] == {"code": "server_error", "message": "it broke"}
 
 
+@pytest.mark.parametrize("cut", [True, False])
+def test_an_event_of_any_length_has_its_number(cut: bool) -> None:
+    data = {"type": "response.output_text.delta", "sequence_number": 7, "output_index": 0, "delta": "x" * 20_000}
+    watched = watch(RESPONSES)
+    fed(watched, event("response.created", 6, response={"id": "r"}), sse.encode(msgspec.json.encode(data)))
+    end = watched.cut() if cut else watched.fail(UpstreamError("gone", verdict=Verdict.SERVICE))
+    assert [each["sequence_number"] for each in last_events(end)][0] == 8
+
+
 def test_a_stream_of_sound_that_breaks_ends_with_an_error_event() -> None:
     watched = watch(TRANSCRIPT)
     watched.feed(sse.encode(b'{"type":"transcript.text.delta","delta":"a"}'))

@@ -45,6 +45,16 @@ def test_a_stream_that_has_to_stop_ends_as_one_that_is_too_long() -> None:
     assert older is not None and b'"text":""' in older
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_a_chunk_that_says_nothing_of_itself_is_no_pattern_for_the_end(together: bool) -> None:
+    first = b'data: {"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[]}\n\n'
+    second = b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0}]}\n\n'
+    end = CHAT.cut(first + second if together else first, second, b"")
+    assert end is not None and end.startswith(
+        b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m"'
+    )
+
+
 def test_every_choice_that_is_open_gets_its_end() -> None:
     first = b'data: {"object":"chat.completion.chunk","choices":[{"index":1,"delta":{"content":"a"}}]}\n\n'
     tail = first + b'data: {"choices":[{"index":0,"finish_reason":"stop"},{"index":2,"delta":{}}]}\n\n'

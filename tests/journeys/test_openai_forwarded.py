@@ -197,6 +197,21 @@ def test_a_server_that_cannot_stream_is_streamed_for_it(start: Start) -> None:
     assert final.message.tool_calls is not None and final.message.tool_calls[0].function.name == "dive"
 
 
+@pytest.mark.parametrize("counted", [True, False])
+def test_usage_of_a_server_that_cannot_stream_is_told_to_those_who_asked(chat: Compatible, counted: bool) -> None:
+    chat.backend.script(http_error(200, completion(chunks("Hi", calls=[("a", "{}"), ("b", "{}")]))))
+    found = list(
+        chat.sdk().chat.completions.create(
+            model="gpt-test",
+            messages=[{"role": "user", "content": "Hi"}],
+            stream=True,
+            stream_options={"include_usage": counted},
+        )
+    )
+    assert [bool(each.usage) for each in found] == [False] * 4 + [True] * counted
+    assert max(len(choice.delta.tool_calls or ()) for each in found for choice in each.choices) == 1
+
+
 @MODES
 @pytest.mark.parametrize("wire", ["chat", "responses"])
 def test_forwarded_answers_say_where_they_come_from(start: Start, wire: str, streamed: bool) -> None:
@@ -213,6 +228,17 @@ def test_a_forwarded_stream_that_begins_late_has_no_time_to_first_byte(start: St
     told = ask(gateway, "chat", True).headers
     assert "x-gateway-ttfb-ms" not in told and "upstream;desc=openai;dur=" in told["server-timing"]
     assert "ttfb_s=" in gateway.line()
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/v1/chat/completions", b'{"messages": []}'), ("/v1/messages", b'{"max_tokens": 1, "messages": []}')],
+)
+def test_a_default_model_that_cannot_be_had_says_whose_it_is(chat: Compatible, path: str, body: bytes) -> None:
+    chat.backend.always(http_error(500), path="/models")
+    answer = chat.send("POST", path, content=body.replace(b"[]", b'[{"role": "user", "content": "Hi"}]'))
+    assert (answer.status_code, answer.headers["x-gateway-upstream"]) == (502, "openai")
+    assert "upstream=openai" in chat.line()
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/gpt-test"])

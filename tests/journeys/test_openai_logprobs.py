@@ -133,3 +133,21 @@ def test_a_chat_cannot_have_the_most_likely_tokens_alone(responses: Compatible) 
 def test_the_most_likely_tokens_alone_are_nothing_to_the_chat_wire(chat: Compatible) -> None:
     assert chat.sdk().responses.create(model="gpt-test", input="Hi", top_logprobs=2).output_text == "You said: Hi"
     assert "top_logprobs" not in chat.sent
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_text_out_of_which_calls_are_read_keeps_its_tokens(start: Start, streamed: bool) -> None:
+    gateway = start(openai_wire="chat", openai_tools="prompted")
+    call = '\n<tool_call>{"name": "look", "arguments": {}}</tool_call>'
+    gateway.backend.script(chat_stream(*chunks(f"{SAID}{call}", top_logprobs=0)))
+    tools: Any = [{"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}}]
+    asked: dict[str, Any] = {"model": "gpt-test", "input": "Hi", "tools": tools, "include": [LOGPROBS]}
+    if streamed:
+        with gateway.sdk().responses.stream(**asked) as stream:
+            found: Any = stream.get_final_response()
+    else:
+        found = gateway.sdk().responses.create(**asked)
+    message, called = found.output
+    assert called.type == "function_call"
+    assert "".join(token.token for token in message.content[0].logprobs).startswith(SAID)
+    assert "look" not in "".join(token.token for token in message.content[0].logprobs)

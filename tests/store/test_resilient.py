@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -267,6 +268,29 @@ def test_what_could_not_be_handed_over_waits_for_the_next_time(lines: list[loggi
         bench.heal()
         bench.now += 10
         assert set(await bench.store.get(["0", "1", "2", "3", "4", "gone"])) == {"0", "1", "2", "3", "4"}
+
+    asyncio.run(main())
+    assert told(lines) == [("store.down", "ConnectionError"), ("store.up", None)]
+
+
+def test_what_takes_long_to_hand_over_is_handed_over_without_a_pause(lines: list[logging.LogRecord]) -> None:
+    async def main() -> None:
+        bench = Bench()
+        bench.fail()
+        for number in range(100):
+            await bench.store.put(f"{number}", b"1", life_s=600)
+
+        async def far() -> None:
+            await asyncio.sleep(0.002)
+
+        bench.remote.trouble = far
+        bench.now += 10
+        for _ in range(40):  # 50 ms each, and the clock of the pauses stands still
+            with contextlib.suppress(StoreError):
+                assert await bench.store.strict.get(["0", "99"]) == {"0": b"1", "99": b"1"}
+                break
+        else:
+            raise AssertionError("the store came back and is left alone")
 
     asyncio.run(main())
     assert told(lines) == [("store.down", "ConnectionError"), ("store.up", None)]

@@ -46,6 +46,14 @@ def test_a_key_is_narrowed_without_the_secret(capsys: pytest.CaptureFixture[str]
     assert "gpt-5*, and of these only gpt-5.5" in shown.err
 
 
+def test_a_key_that_ends_after_all_calendars_is_narrowed_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    key = mint(SECRET.encode(), "phone-1", Limits(expires_at=2**48))
+    assert main(["--narrow", key, "--models", "gpt-5.5"], now=lambda: NOW) == 0
+    shown = capsys.readouterr()
+    assert check(shown.out.strip(), [SECRET.encode()], NOW).models == (("gpt-5.5",),)
+    assert f"{2**48} seconds after 1970" in shown.err
+
+
 @pytest.mark.parametrize(
     ("secret", "arguments", "told"),
     [

@@ -51,3 +51,13 @@ def test_events_name_windows_too() -> None:
     assert from_event(event, NOW) == [Window("codex", 100.0, 300, 1030.0)]
     assert from_event({**event, "limit_id": "codex_spark"}, NOW)[0].bucket == "codex-spark"
     assert from_event({"type": "codex.rate_limits", "rate_limits": None}, NOW) == []
+
+
+def test_credits_go_with_every_window() -> None:
+    headers = {"x-codex-primary-used-percent": "100", "x-codex-primary-window-minutes": "300"}
+    for name in ("has-credits", "unlimited"):
+        assert from_headers({**headers, f"x-codex-credits-{name}": "True"}, NOW)[0].has_credits
+        assert not from_headers({**headers, f"x-codex-credits-{name}": "False"}, NOW)[0].has_credits
+        fields = {"rate_limits": {"primary": {"used_percent": 100}}, "credits": {name.replace("-", "_"): True}}
+        assert from_event(fields, NOW)[0].has_credits
+    assert not from_event({"rate_limits": {"primary": {"used_percent": 100}}, "credits": None}, NOW)[0].has_credits

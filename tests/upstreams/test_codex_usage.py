@@ -95,3 +95,13 @@ def test_what_is_no_report_is_an_error(body: bytes) -> None:
     with pytest.raises(UpstreamError) as caught:
         parse(body, NOW)
     assert caught.value.code == "upstream_bad_response"
+
+
+@pytest.mark.parametrize(
+    ("credits", "expected"),
+    [({"has_credits": True, "unlimited": False, "balance": "5"}, True), ({"unlimited": True}, True), (None, False)],
+)
+def test_credits_go_with_every_window(credits: object, expected: bool) -> None:
+    window = {"used_percent": 100, "limit_window_seconds": 18_000, "reset_at": 9000}
+    body = msgspec.json.encode({"rate_limit": {"primary_window": window}, "credits": credits})
+    assert parse(body, NOW) == [Window("codex", 100.0, 300, 9000.0, expected)]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import random
 import sys
 import zlib
 from collections.abc import Callable
@@ -102,11 +103,12 @@ def _flushing(encoding: str) -> Callable[[bytes], bytes]:
     return lambda data: deflate.compress(data) + deflate.flush(zlib.Z_SYNC_FLUSH)
 
 
+@pytest.mark.parametrize("size", [1, 100_000, 300_000])
 @pytest.mark.parametrize("encoding", ["gzip", "zstd", "br"])
-def test_what_is_flushed_within_the_stream_comes_at_once(encoding: str) -> None:
+def test_what_is_flushed_within_the_stream_comes_at_once(encoding: str, size: int) -> None:
     flushed, unpack = _flushing(encoding), made(encoding)
     for number in range(3):
-        event = b"data: %d\n\n" % number
+        event = b"data: %d %b\n\n" % (number, random.Random(number).randbytes(size))
         assert b"".join(unpack.feed(flushed(event))) == event
     assert not unpack.whole
 

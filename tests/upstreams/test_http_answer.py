@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import tracemalloc
+import weakref
 
 import pytest
 
@@ -109,6 +111,22 @@ def test_an_answer_that_is_closed_early_closes_its_connection() -> None:
             await asyncio.wait_for(server.left_early.wait(), 1)
 
     asyncio.run(main())
+
+
+def test_an_answer_leaves_no_work_for_the_collector_of_garbage() -> None:
+    async def main() -> None:
+        async with RawServer([ok(b"some")]) as server:
+            got = await HttpClients(timeouts=TIMEOUTS).open("GET", server.url, headers={})
+            assert await got.read(100) == b"some"
+            left = weakref.ref(got)
+            del got
+            assert left() is None
+
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.01, 0.04, 0.08])

@@ -63,6 +63,16 @@ def test_a_bare_list_will_do_and_what_is_no_entry_is_left_out() -> None:
     assert found == [Model("m", "M", 9)]
 
 
+def test_a_name_that_nobody_could_ask_for_is_none_and_one_that_comes_twice_stands_once() -> None:
+    assert listed(*({"id": name} for name in ("", " ", "b", "a", "b"))) == ["b", "a"]
+
+
+@pytest.mark.parametrize("length", [True, -1, 0, "9", 9.0, None])
+def test_what_is_no_length_is_left_out(length: Any) -> None:
+    (model,) = catalogue(msgspec.json.encode([{"id": "m", "context_length": length, "max_model_len": 7}]))
+    assert model.context_length == 7
+
+
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"data":{}}', b"7", b"<html>", b"\xff"])
 def test_what_is_no_list_is_a_clear_error(body: bytes) -> None:
     with pytest.raises(UpstreamError, match="model list") as caught:

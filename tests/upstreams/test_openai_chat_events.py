@@ -36,6 +36,20 @@ def test_content_in_parts_is_read() -> None:
     assert [part["text"] for part in parts(events)] == ["hm", "yes"]
 
 
+def test_tokens_of_thoughts_and_calls_begin_no_text() -> None:
+    token: list[Any] = [{"token": "x", "logprob": -1}]
+    piece = {"index": 0, "id": "c1", "function": {"name": "f", "arguments": "{}"}}
+    said = (
+        *(chunk({"content": "", "reasoning_content": word}, logprobs=token) for word in ("I ", "think")),
+        chunk({"content": "So"}, logprobs=token),
+        chunk({"content": "", "tool_calls": [piece]}, logprobs=token),
+        chunk({"content": ""}, "tool_calls", logprobs=token),
+    )
+    output = response(read(*said, include=[LOGPROBS]))["output"]
+    assert [item["type"] for item in output] == ["reasoning", "message", "function_call"]
+    assert len(output[1]["content"][0]["logprobs"]) == 1
+
+
 def test_log_probabilities_are_read_where_they_were_asked_for() -> None:
     said = chunks("Hello there", top_logprobs=1)
     events = read(*said, include=[LOGPROBS])

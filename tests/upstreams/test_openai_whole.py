@@ -16,8 +16,8 @@ CALL = {"id": "call_1", "type": "function", "function": {"name": "dive", "argume
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2}
 
 
-def frames(path: str, whole: Any) -> list[dict[str, Any]]:
-    stream = as_stream(path, whole)
+def frames(path: str, whole: Any, *, with_usage: bool = False) -> list[dict[str, Any]]:
+    stream = as_stream(path, whole, with_usage=with_usage)
     assert stream is not None
     found = [data for _, data in sse.Decoder(1 << 20).feed(stream)]
     if path != RESPONSES:
@@ -34,7 +34,7 @@ def test_a_chat_becomes_chunks_with_all_that_it_said() -> None:
             {"index": 1, "message": {"role": "assistant", "tool_calls": [CALL, CALL]}, "finish_reason": "tool_calls"},
         ],
     }
-    said, ended = frames(CHAT, whole)
+    said, *called, ended = frames(CHAT, whole)
     shared = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "x_vendor": 1}
     assert said == {
         **shared,
@@ -43,17 +43,26 @@ def test_a_chat_becomes_chunks_with_all_that_it_said() -> None:
                 **{"index": 0, "logprobs": logprobs, "finish_reason": None},
                 "delta": {"role": "assistant", "content": "Hi"},
             },
-            {
-                **{"index": 1, "finish_reason": None},
-                "delta": {"role": "assistant", "tool_calls": [{"index": 0, **CALL}, {"index": 1, **CALL}]},
-            },
+            {"index": 1, "finish_reason": None, "delta": {"role": "assistant"}},
         ],
     }
+    assert called == [
+        {**shared, "choices": [{"index": 1, "finish_reason": None, "delta": {"tool_calls": [{"index": at, **CALL}]}}]}
+        for at in range(2)
+    ]
     ends = [
         {"index": 0, "finish_reason": "length", "delta": {}},
         {"index": 1, "finish_reason": "tool_calls", "delta": {}},
     ]
-    assert ended == {**shared, "choices": ends, "usage": USAGE}
+    assert ended == {**shared, "choices": ends}
+
+
+def test_usage_is_a_chunk_of_its_own_for_those_who_asked_for_it() -> None:
+    whole = {"error": None, "choices": [{"message": {"content": "Hi"}}], "usage": USAGE}
+    *chunks, last = frames(CHAT, whole, with_usage=True)
+    assert [(len(chunk["choices"]), chunk["usage"]) for chunk in chunks] == [(1, None), (1, None)]
+    assert last == {"object": "chat.completion.chunk", "choices": [], "usage": USAGE}
+    assert all("usage" not in chunk for chunk in frames(CHAT, whole))
 
 
 def test_an_older_completion_becomes_chunks_of_its_own_kind() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -180,6 +181,31 @@ def test_an_upstream_that_is_not_there_is_a_connect_error() -> None:
 
     with loopback_socket() as bound:  # not listening
         asyncio.run(main(bound.getsockname()[1]))
+
+
+class UnconnectedLoop(asyncio.SelectorEventLoop):
+    """Keeps how connections were asked for, and makes none."""
+
+    asked: list[dict[str, Any]]
+
+    async def create_connection(self, *_: Any, **way: Any) -> Any:
+        self.asked.append(way)
+        raise OSError
+
+
+@pytest.mark.parametrize(
+    ("host", "races"),
+    [("api.test", True), ("abc.de", True), ("fade", True), ("127.0.0.1", False), ("[::1]", False)],
+)
+def test_address_families_race_for_a_name_and_not_for_an_address(host: str, races: bool) -> None:
+    async def main() -> None:
+        with pytest.raises(httpx.ConnectError):
+            await DirectTransport().handle_async_request(request(f"http://{host}/"))
+
+    UnconnectedLoop.asked = []
+    with asyncio.Runner(loop_factory=UnconnectedLoop) as runner:
+        runner.run(main())
+    assert ["happy_eyeballs_delay" in way for way in UnconnectedLoop.asked] == [races]
 
 
 def test_a_connection_that_is_not_taken_times_out() -> None:

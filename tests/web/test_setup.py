@@ -165,6 +165,14 @@ def test_the_list_is_the_callers_own() -> None:
     assert listing.callers[2].allowed_models == (("gpt-5*",),)
 
 
+@pytest.mark.parametrize(("pattern", "expected"), [("gpt-a", "gpt-a"), ("gpt-own", "gpt-own"), ("gpt-o*", "gpt-own")])
+def test_the_operators_model_is_for_keys_that_may_use_it(pattern: str, expected: str) -> None:
+    key = mint(SECRET, "k", Limits(models=(pattern,)))
+    for address in served(Listing("gpt-a"), model="gpt-own"):
+        answer = ask(address, "GET", "/v1/setup?client=codex&format=text", {"x-api-key": key})
+        assert f'model = "{expected}"' in answer.body.decode()
+
+
 @pytest.mark.parametrize("public_url", ["https://gateway.example.org", "https://gateway.example.org/v1"])
 def test_the_operators_address_wins(public_url: str) -> None:
     for address in served(public_url=public_url):

@@ -199,6 +199,38 @@ def test_a_stalled_send_that_is_cancelled_closes_the_stream() -> None:
     assert stream.closed == 1
 
 
+class Silent(Endless):
+    async def __anext__(self) -> bytes:
+        await asyncio.sleep(60)
+        return b""
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_second_cancellation_does_not_leave_the_stream_open(turns: int) -> None:
+    stream = Silent()
+
+    async def send(message: Message) -> None:
+        if message.get("body") == b": k\n\n":
+            try:
+                await asyncio.sleep(60)
+            finally:
+                await asyncio.sleep(0)
+
+    async def scenario() -> None:
+        reply = Reply(200, {}, stream=stream, keep_alive=b": k\n\n")
+        task = asyncio.create_task(EventStream(reply, keep_alive_s=0.01)(send))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled()
+
+    asyncio.run(scenario())
+    assert stream.closed == 1
+
+
 def test_no_two_messages_are_ever_sent_at_once() -> None:
     relay = ScriptedRelay()
     busy = False

@@ -55,6 +55,7 @@ async function mint(event) {
     $("minted").replaceChildren(el("p", { class: "wrong" }, plainly(answer ? await failureOf(answer) : { status: 0 })));
     return;
   }
-  const { key } = await answer.json();
-  $("minted").replaceChildren(block(t("new_key"), key), el("p", { class: "faint", t: "new_key_once" }));
+  const { key, id } = await answer.json();
+  $("minted").replaceChildren(block(t("new_key"), key), el("p", { class: "faint", t: "new_key_once" }),
+    el("p", { class: "faint" }, el("span", { t: "new_key_id" }), " ", el("code", {}, id)));
 }

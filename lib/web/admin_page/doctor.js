@@ -2,6 +2,7 @@
    whether streams arrive as streams is seen from here, too, which is where the caller stands. */
 
 const SEVERITIES = ["problem", "warning", "unknown", "ok"];
+const CHECK_STREAM_EVENTS = 5; // until an event says how many there are
 const CHECK_STREAM_MS = 400; // half of what the events take that /v1/doctor/stream sends
 const check = { report: null, failure: null, abort: null, beganAt: 0, isLive: false };
 
@@ -34,13 +35,17 @@ async function examined(isLive, signal) {
 /** A finding of this browser's own. It is worded when it is drawn, in the language of the page. */
 async function streamSeen(signal) {
   const finding = (status, found, values = {}) => ({ status, t: { name: "seen_streaming", found, values, advice: `${found}_advice` } });
-  const answer = await ask("/v1/doctor/stream", { signal });
-  if (!answer.ok) return finding("unknown", "seen_refused", { status: answer.status });
   const arrivals = [];
-  let count = 0;
-  for await (const event of streamed(answer.body)) {
-    arrivals.push(performance.now());
-    count = event.of;
+  let count = CHECK_STREAM_EVENTS;
+  try {
+    const answer = await ask("/v1/doctor/stream", { signal });
+    if (!answer.ok) return finding("unknown", "seen_refused", { status: answer.status });
+    for await (const event of streamed(answer.body)) {
+      arrivals.push(performance.now());
+      count = event.of;
+    }
+  } catch (failure) {
+    if (failure.name === "AbortError") throw failure; // else it broke off, which is a finding like any other
   }
   const spread = arrivals.length ? arrivals.at(-1) - arrivals[0] : 0;
   const values = { arrived: arrivals.length, count, spread: number(spread) };
