@@ -224,7 +224,7 @@ _STREAMS = [
     _dies("F19", "a stall in mid-stream", lambda: _events(_SKETCH, then="silence"), "deadline_exceeded", 504, **_SHORT),
     _dies(
         "F21",
-        "a connection closed inside the body",
+        "a connection closed behind a sketch",
         lambda: _events(_SKETCH, _PICTURE[:99], then="close"),
         "upstream_truncated",
     ),
