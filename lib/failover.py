@@ -168,7 +168,7 @@ class _Stream:
         self._route = route
         self._trace = trace
         self._attempt: _Attempt | None = None
-        self._read: Callable[[], Awaitable[list[Event]]] = self._begin
+        self._read: Callable[[], Awaitable[list[Event]]] | None = None
         self._is_over = False
 
     def __aiter__(self) -> AsyncIterator[list[Event]]:
@@ -177,7 +177,7 @@ class _Stream:
     async def __anext__(self) -> list[Event]:
         while not self._is_over:
             try:
-                batch = await self._read()
+                batch = await (self._begin() if self._read is None else self._read())
                 attempt = self._attempt
                 assert attempt is not None
                 if batch and batch[-1].type in COMPLETED:
@@ -200,7 +200,7 @@ class _Stream:
     async def aclose(self, *, has_left: bool = True) -> None:
         """Lets go of the upstream; harmless when called again. has_left: the account did its part, if it had begun."""
         self._is_over = True
-        self._read = self._begin
+        self._read = None
         attempt, self._attempt = self._attempt, None
         if attempt is None:
             return
@@ -224,7 +224,7 @@ class _Stream:
     async def _failed(self, error: UpstreamError) -> None:
         """Makes way for the next attempt; raises if there is none."""
         attempt, self._attempt = self._attempt, None
-        self._read = self._begin
+        self._read = None
         self._is_over = True
         if attempt is None:
             raise error

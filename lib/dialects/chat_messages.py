@@ -51,14 +51,6 @@ class History:
         """Name → call ids made up for calls from before there were ids, not yet answered."""
         self._legacy_count = 0
         self._pictures = Replayed()
-        self._roles: dict[str, Callable[[Message, str], None]] = {
-            "system": self._add_input,
-            "developer": self._add_input,
-            "user": self._add_input,
-            "assistant": self._add_assistant,
-            "tool": self._add_output,
-            "function": self._add_legacy_output,
-        }
 
     def add(self, message: Any, param: str) -> None:
         if type(message) is not dict:
@@ -68,10 +60,10 @@ class History:
             raise missing(f"{param}.role")
         if type(role) is not str:
             raise wrong_type(f"{param}.role", "a string", role)
-        add = self._roles.get(role)
+        add = _ROLES.get(role)
         if add is None:
-            raise wrong_value(f"{param}.role", "one of " + ", ".join(f"'{each}'" for each in self._roles), role)
-        add(message, param)
+            raise wrong_value(f"{param}.role", "one of " + ", ".join(f"'{each}'" for each in _ROLES), role)
+        add(self, message, param)
 
     def finish(self) -> None:
         """Behind the last message."""
@@ -159,6 +151,17 @@ class History:
             )
         output = output_of(message.get("content"), f"{param}.content")
         self.items.append({"type": "function_call_output", "call_id": waiting.pop(), "output": output})
+
+
+_ROLES: dict[str, Callable[[History, Message, str], None]] = {
+    "system": History._add_input,
+    "developer": History._add_input,
+    "user": History._add_input,
+    "assistant": History._add_assistant,
+    "tool": History._add_output,
+    "function": History._add_legacy_output,
+}
+"""Here and not in each history, which would then refer to itself."""
 
 
 def _call(call: Any, param: str) -> Item:
