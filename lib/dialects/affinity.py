@@ -25,6 +25,14 @@ def _beginning(items: list[Item]) -> Iterator[str]:
         if item["type"] != "message":
             continue
         for part in item["content"][:_MAX_ITEMS]:
-            yield next((value for name, value in part.items() if name != "type" and type(value) is str), "")
+            yield _shown(part)
         if item["role"] == "user":
             return
+
+
+def _shown(part: Item) -> str:
+    """The first thing that a part says, beside what it is."""
+    for name, value in part.items():
+        if name != "type" and type(value) is str:
+            return value
+    return ""
