@@ -25,7 +25,7 @@ doctor: $(VENV)/serve.stamp  ## check a deployment from outside and from inside;
 	@URL='$(URL)' KEY='$(KEY)' LIVE='$(LIVE)' $(BIN)/python -m tools.doctor
 
 test: $(VENV)/dev.stamp $(VENV)/vercel.stamp  ## run all tests, with branch coverage over api and lib
-	$(BIN)/coverage run -m pytest -rs
+	$(BIN)/coverage run -m pytest -rfEs
 	$(BIN)/coverage report --skip-covered --fail-under=90
 
 check: $(VENV)/dev.stamp  ## ruff, mypy, import floors, size gates
