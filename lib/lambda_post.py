@@ -52,7 +52,9 @@ class StreamedPost(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """One piece of the body, not empty. Raises ConnectionError when nobody takes it any more."""
-        if self._status.done():
+        if self._status.done() or self._transport.is_closing():
+            # A socket that failed in the last write has been closed, but the loop gets to say so only when an
+            # application lets it: one that sends without ever waiting would go on for ever.
             raise ConnectionResetError("the answer is no longer wanted")
         self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -133,3 +135,19 @@ def test_cut_releases_who_waits_for_the_socket() -> None:
             await asyncio.wait_for(waiting, 2)
 
     asyncio.run(run())
+
+
+def test_write_to_a_broken_socket_fails_before_the_loop_has_a_turn() -> None:
+    async def run(listener: socket.socket) -> None:
+        post = await open_post(f"127.0.0.1:{listener.getsockname()[1]}", "/x", {}, lambda: None)
+        peer, _ = listener.accept()
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()  # with a reset
+        with pytest.raises(ConnectionError):
+            for _ in range(1000):
+                post.write(b"x")
+        post.end()
+        assert await post.answered() == 0
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        asyncio.run(run(listener))
