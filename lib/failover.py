@@ -16,13 +16,16 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TypeVar
+
+import msgspec
 
 from lib.canonical.events import COMPLETED, PREAMBLE, Event
 from lib.canonical.request import CanonicalRequest, without_reasoning
 from lib.errors import GatewayError, PoolExhausted, UpstreamError, Verdict, refused_tokens
 from lib.types import Answer, Clock, Credentials, EventStream, Lease, Outcome, Route, Trace, Window
+from lib.values import replace
 
 T = TypeVar("T")
 Report = Callable[[UpstreamError | None], Awaitable[None]]
@@ -46,8 +49,7 @@ class Budget:
     """How long one attempt may wait for the upstream's status line."""
 
 
-@dataclass(slots=True)
-class _State:
+class _State(msgspec.Struct):
     """What the attempts of one request have in common."""
 
     affinity: str
@@ -55,13 +57,13 @@ class _State:
     deadline: float
     request: CanonicalRequest | None = None
     """None for a request that is no model request."""
-    tried: list[str] = field(default_factory=list)
-    repeated: set[Verdict] = field(default_factory=set)
+    tried: list[str] = []
+    repeated: set[Verdict] = set()
     """Verdicts that were already answered by a second try on the same account."""
     lease: Lease | None = None
     """Set when the next attempt stays on its account."""
     last_error: UpstreamError | None = None
-    refused: list[str] = field(default_factory=list)
+    refused: list[str] = []
     """The accounts whose tokens the upstream did not take."""
 
 

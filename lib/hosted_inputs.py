@@ -12,7 +12,6 @@ import asyncio
 import binascii
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -21,6 +20,7 @@ from lib.canonical.request import CanonicalRequest, Item
 from lib.errors import GatewayError, InvalidRequest
 from lib.hosting import InputHost
 from lib.types import Clock
+from lib.values import replace
 
 T = TypeVar("T")
 Swap = Callable[[str], str]

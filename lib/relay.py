@@ -7,7 +7,6 @@ no account by name.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -20,6 +19,7 @@ from lib.ignored import ignored
 from lib.relay_stream import RelayStream, note_usage
 from lib.routing import Router
 from lib.types import Caller, Clock, Dialect, EventStream, Model, Reply, Route, Trace
+from lib.values import replace
 
 if TYPE_CHECKING:
     from lib.hosting import ImageHost

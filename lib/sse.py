@@ -16,8 +16,15 @@ Frame = tuple[bytes, bytes]
 """One dispatched event: its name (empty if the stream gave none) and its joined data lines."""
 
 _BOM = b"\xef\xbb\xbf"
+_CR = 0x0D
+"""As a number: `in` raises and catches a TypeError before it takes bytes."""
+
 _USUAL = re.compile(rb"(?:\A|(?<=\n\n))(?:event: ([^\n]*)\n)?data: ([^\n]*)\n\n")
 """What nearly all frames look like: one search over what a read brought costs a tenth of a walk along its lines."""
+
+
+_MAX_ONLY = 2048
+"""Chunks up to this size may be one frame of a live model; larger ones hold many."""
 
 
 class FrameTooLarge(Exception):
@@ -29,6 +36,7 @@ class Decoder:
 
     def __init__(self, max_frame_bytes: int) -> None:
         self._max = max_frame_bytes
+        self._max_only = min(max_frame_bytes, _MAX_ONLY)
         self._buffer = bytearray()
         self._after_cr = False
         self._at_start = True
@@ -38,11 +46,13 @@ class Decoder:
         """Frames completed by this chunk, in order. Raises FrameTooLarge, once every frame before it is handed out."""
         if self._too_large:
             raise self._error()
-        if self._at_start or self._after_cr or b"\r" in chunk:
+        if self._at_start or self._after_cr or _CR in chunk:
             chunk = self._normalised(chunk)
             if not chunk:
                 return []
         buffer = self._buffer
+        if not buffer and len(chunk) <= self._max_only and (only := _only(chunk)) is not None:
+            return [only]
         if buffer:
             searched = max(0, len(buffer) - 1)  # only the seam can hold a blank line that neither part holds alone
             buffer += chunk
@@ -78,7 +88,7 @@ class Decoder:
             self._after_cr = False
             if chunk[:1] == b"\n":  # the second half of a CRLF whose CR already ended the line
                 chunk = chunk[1:]
-        if b"\r" in chunk:
+        if _CR in chunk:
             self._after_cr = chunk.endswith(b"\r")
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return chunk
@@ -119,6 +129,20 @@ class Decoder:
 
     def _error(self) -> FrameTooLarge:
         return FrameTooLarge(f"an event of more than {self._max} bytes")
+
+
+def _only(chunk: bytes) -> Frame | None:
+    """The frame of a chunk that is one usual frame and nothing else, as live models send them; None for any other.
+
+    By methods that take one argument and no position: such calls, and memchr, cost a quarter of what a pattern does.
+    """
+    first, _, rest = chunk.partition(b"\n")
+    name = first.removeprefix(b"event: ")
+    payload = rest.removeprefix(b"data: ")
+    if name is first or payload is rest:  # these are what they were: there is no such prefix
+        return None
+    data, _, end = payload.partition(b"\n")
+    return (name, data) if end == b"\n" else None
 
 
 def _parse(block: bytes) -> Frame | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import msgspec
 
 from lib.canonical.events import Event
 from lib.canonical.request import CanonicalRequest
 from lib.errors import GatewayError, UpstreamError
+from lib.values import Value
 
 if TYPE_CHECKING:
     from lib.canonical.images import ImagesRequest, ImagesResult, PartialImage
@@ -17,17 +20,18 @@ Clock = Callable[[], float]
 """Epoch seconds; `time.time` in production."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Value, frozen=True):
     """Who called, after auth: the holder of a gateway key, or of an upstream token of their own."""
+
+    unshown: ClassVar = frozenset({"token", "account_id", "identity"})
 
     key: str
     """A short hash of the gateway key: safe to log, stable for one key."""
-    token: str | None = field(default=None, repr=False)
+    token: str | None = None
     """The passthrough token; None for a gateway key, which uses the pool."""
-    account_id: str | None = field(default=None, repr=False)
+    account_id: str | None = None
     """The account id that the caller gave beside the token."""
-    identity: bytes = field(default=b"", repr=False)
+    identity: bytes = b""
     """A digest of the whole credential: no other caller has the same one. Empty, the key has to do."""
     allowed_models: tuple[tuple[str, ...], ...] = ()
     """Groups of patterns: a model has to match one of each group. Empty: any model will do."""
@@ -50,17 +54,18 @@ class Window:
 _SHORTEST_SECRET = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(Value, frozen=True):
     """The right to use one account for one attempt."""
+
+    unshown: ClassVar = frozenset({"headers", "proxy"})
 
     account: str
     """Slot and short hash, for example `a1-3f9c2b`: safe to log."""
     upstream: str
     """The name of the one upstream that the credentials are for."""
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str]
     """Credential headers, lower-case names."""
-    proxy: str | None = field(default=None, repr=False)
+    proxy: str | None = None
 
     def secrets(self) -> list[str]:
         """What no message may show: the values of the headers without a scheme before them."""
@@ -68,8 +73,7 @@ class Lease:
         return [value for value in values if len(value) >= _SHORTEST_SECRET]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Value, frozen=True):
     """How an attempt ended: well (`error` None) or not, and what the upstream said of the account's windows."""
 
     error: UpstreamError | None = None
@@ -205,8 +209,7 @@ class Forwarder(Protocol):
         """Send it; return when the first bytes of a good answer are there. Raises UpstreamError for all but 2xx."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Value, frozen=True):
     """Where a request goes."""
 
     upstream: Upstream
@@ -250,8 +253,7 @@ class Dialect(Protocol):
         """For one answer. `response_id` is a fresh random suffix; `now` in epoch seconds."""
 
 
-@dataclass(slots=True)
-class Trace:
+class Trace(msgspec.Struct):
     """What one request did, for its log line. The relay writes it, the web layer logs it."""
 
     request_id: str
@@ -264,7 +266,7 @@ class Trace:
     caller: str = ""
     model: str | None = None
     upstream: str = ""
-    accounts: list[str] = field(default_factory=list)
+    accounts: list[str] = []
     """One entry for each attempt."""
     status: int = 0
     error: str | None = None
@@ -287,12 +289,13 @@ class ByteStream(Protocol):
     async def aclose(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Value, frozen=True):
     """Status, headers and a body or a stream, before HTTP."""
+
+    unshown: ClassVar = frozenset({"body", "stream"})
 
     status: int
     headers: Mapping[str, str]
-    body: bytes | None = field(default=None, repr=False)
-    stream: ByteStream | None = field(default=None, repr=False)
+    body: bytes | None = None
+    stream: ByteStream | None = None
     keep_alive: bytes = b""

@@ -51,8 +51,7 @@ class AccountStatus:
     windows: tuple[Window, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _PoolLease(Lease):
+class _PoolLease(Lease, frozen=True):
     """Knows when it was made: an answer is proof of what held then, not of what held when it ended."""
 
     leased_at: float = 0.0

@@ -13,13 +13,13 @@ from __future__ import annotations
 import functools
 import random
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lib.accounts.account import Account
 from lib.accounts.renewal import Flight, Login, Renewal
 from lib.errors import PoolExhausted, Verdict
 from lib.types import Clock, Credentials, Lease, Outcome
+from lib.values import replace
 
 if TYPE_CHECKING:
     from lib.settings import AccountConfig

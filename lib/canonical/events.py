@@ -91,7 +91,7 @@ class Collector:
     def feed(self, event: Event) -> None:
         """Takes any event; keeps what the output may need."""
         kind = event.type
-        if kind in _CONTENT:
+        if kind in CONTENT:
             self.keep(event.data)
         elif kind == "response.output_item.done":
             self._finished(event.fields)
@@ -118,7 +118,7 @@ class Collector:
         for data in self._pending:
             if b'.done"' in data:
                 fields = Event("", data).fields
-                slot = _CONTENT[fields["type"]]
+                slot = CONTENT[fields["type"]]
                 found.add((fields["type"], _output_index(data), _number(fields.get(slot.place))))
         return found
 
@@ -195,7 +195,7 @@ class _Draft:
         self._item_id: Any = None
 
     def feed(self, kind: str, fields: Mapping[str, Any]) -> None:
-        slot = _CONTENT[kind]
+        slot = CONTENT[kind]
         self._item_id = fields.get("item_id", self._item_id)
         place = _number(fields.get(slot.place))
         if slot.part == "annotation":
@@ -284,10 +284,11 @@ _SLOTS = {
     "response.custom_tool_call_input": _Slot("input", "", "", "input"),
     "response.code_interpreter_call_code": _Slot("code", "", "", "code"),
 }
-_CONTENT = {
+CONTENT = {
     **{f"{name}.{half}": slot for name, slot in _SLOTS.items() for half in ("delta", "done")},
     "response.output_text.annotation.added": _Slot("content", "annotation", "content_index", ""),
 }
+"""Events whose text is needed where their item is never finished, and where that belongs."""
 _DRAFTED = frozenset({"message", "function_call", "custom_tool_call", "reasoning"})
 """Item types whose status may be `completed` or `incomplete`."""
 _OUTPUT_INDEX = re.compile(rb'"output_index"\s*:\s*(\d{1,9})')

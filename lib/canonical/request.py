@@ -12,8 +12,9 @@ typed. A dialect guarantees:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
+
+from lib.values import Value, replace
 
 LOGPROBS = "message.output_text.logprobs"
 """The value of `include` that asks for the log probabilities of tokens. In `asked` it stands under this name for those
@@ -31,39 +32,42 @@ Item = dict[str, Any]
 Tool = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CanonicalRequest:
+class CanonicalRequest(Value, frozen=True, kw_only=True):
     """One model request. `None` means that the caller did not say."""
 
-    model: str | None
-    input: list[Item] = field(repr=False)
-    stream: bool = False
-    instructions: str | None = field(default=None, repr=False)
+    unshown: ClassVar = frozenset(
+        {"input", "instructions", "tools", "text", "prompt_cache_key", "parameters", "body", "affinity"}
+    )
 
-    tools: list[Tool] = field(default_factory=list, repr=False)
+    model: str | None
+    input: list[Item]
+    stream: bool = False
+    instructions: str | None = None
+
+    tools: list[Tool] = []
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
 
     reasoning: dict[str, Any] | None = None
     """`{"effort", "summary", …}`"""
-    text: dict[str, Any] | None = field(default=None, repr=False)
+    text: dict[str, Any] | None = None
     """`{"verbosity", "format": {"type": "text" | "json_object" | "json_schema", …}}`"""
-    include: list[str] = field(default_factory=list)
+    include: list[str] = []
     service_tier: str | None = None
-    prompt_cache_key: str | None = field(default=None, repr=False)
+    prompt_cache_key: str | None = None
 
-    parameters: dict[str, Any] = field(default_factory=dict, repr=False)
+    parameters: dict[str, Any] = {}
     """Further Responses parameters under their canonical names (`temperature`, `max_output_tokens`, `stop`, …)."""
 
-    asked: dict[str, str] = field(default_factory=dict)
+    asked: dict[str, str] = {}
     """Canonical field → the caller's name for it, for every field that the caller set to something with an effect
     (`{"max_output_tokens": "max_tokens"}`); unknown fields stand under their own name. The relay names those that the
     upstream does not accept in `x-gateway-ignored`."""
 
-    body: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    body: Mapping[str, Any] = {}
     """The caller's own body, for parameters that are echoed as sent."""
 
-    affinity: str = field(default="", repr=False)
+    affinity: str = ""
     """The conversation key: requests with the same one prefer the same account."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from hashlib import blake2b
 
 from lib.canonical.request import Item
@@ -13,21 +12,15 @@ _MAX_CHARS = 4096
 
 def affinity_of(instructions: str | None, items: list[Item]) -> str:
     """A hash of how the conversation began: up to its first user message, which no later turn changes."""
-    digest = blake2b(digest_size=16)
-    for text in (instructions or "", *_beginning(items)):
-        digest.update(b"%d\n%b" % (len(text), text[:_MAX_CHARS].encode()))
-    return digest.hexdigest()
-
-
-def _beginning(items: list[Item]) -> Iterator[str]:
+    texts = [instructions or ""]
     for item in items[:_MAX_ITEMS]:
-        yield item["type"]
-        if item["type"] != "message":
-            continue
-        for part in item["content"][:_MAX_ITEMS]:
-            yield _shown(part)
-        if item["role"] == "user":
-            return
+        texts.append(item["type"])
+        if item["type"] == "message":
+            texts += [_shown(part) for part in item["content"][:_MAX_ITEMS]]
+            if item["role"] == "user":
+                break
+    said = "".join([f"{len(text)}\n{text[:_MAX_CHARS]}" for text in texts])
+    return blake2b(said.encode(), digest_size=16).hexdigest()
 
 
 def _shown(part: Item) -> str:

@@ -15,7 +15,6 @@ caller's, and what the upstream does not accept of these is named in `x-gateway-
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from collections.abc import Callable, Collection, Mapping
 from string import ascii_letters, digits
@@ -33,7 +32,7 @@ NAME_CHARS = frozenset(ascii_letters + digits + "_.-")
 MAX_NAME = 64
 _CONTROL = frozenset(map(chr, (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)))
 _SHOWN = 64
-_TYPED = frozenset(row.name for row in dataclasses.fields(CanonicalRequest))
+_TYPED = frozenset(CanonicalRequest.__struct_fields__)
 
 
 class Treatment(enum.Enum):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -21,6 +20,7 @@ from lib.dialects.responses_request import parse
 from lib.dialects.responses_response import ResponsesRenderer
 from lib.errors import InvalidRequest
 from lib.keeping import MAX_STORED_BYTES
+from lib.values import replace
 
 PREVIOUS = "previous_response_id"
 

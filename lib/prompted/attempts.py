@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any, Protocol
 
 from lib.canonical.events import Event
 from lib.canonical.request import CanonicalRequest, Item
 from lib.errors import UpstreamError, Verdict
 from lib.types import Answer, Lease, Upstream, Window
+from lib.values import replace
 
 MAX_ATTEMPTS = 2
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -20,6 +19,7 @@ from lib.prompted import arguments
 from lib.prompted.pieces import Call
 from lib.prompted.tools import CallableTool, Toolset
 from lib.prompted.trigger import closing, opening
+from lib.values import replace
 
 _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 _OUTPUTS = ("function_call_output", "custom_tool_call_output")

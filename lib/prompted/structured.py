@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -21,6 +20,7 @@ from lib.errors import InvalidRequest
 from lib.prompted import patterns
 from lib.prompted.attempts import JudgedAnswer, RejectedError, usage_of
 from lib.types import Answer, Lease, Model, Upstream
+from lib.values import replace
 
 _MAX_QUOTE = 8_000
 """Characters of a rejected answer that the model is shown."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
 from lib.canonical.request import CanonicalRequest, Item
+from lib.values import replace
 
 MAX_URLS = 3
 _MAX_LENGTH = 2048

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from lib.canonical.events import COMPLETED, Collector, Event
+from lib.canonical.events import COMPLETED, CONTENT, PREAMBLE, Collector, Event
 from lib.errors import UpstreamError, Verdict
 from lib.sse import Frame
 from lib.types import Clock, Window
@@ -20,16 +20,12 @@ from lib.upstreams.tool_names import Names
 
 _DROPPED = frozenset({"response.metadata"})
 _OLD_SPELLINGS = {"response.text.delta": "response.output_text.delta", "response.done": "response.completed"}
-_DELTAS = {
-    kind.encode(): (kind, b'{"type":"%b"' % kind.encode())
-    for kind in (
-        "response.output_text.delta",
-        "response.function_call_arguments.delta",
-        "response.reasoning_summary_text.delta",
-        "response.custom_tool_call_input.delta",
-    )
+_USUAL = {
+    kind.encode(): (kind, b'{"type":"%b"' % kind.encode(), kind in CONTENT)
+    for kind in (*PREAMBLE, *CONTENT, "response.content_part.added", "response.content_part.done")
 }
-"""Nearly all events of an answer: name → type, and how the JSON of a well-named one begins."""
+"""Nearly all events of an answer, which pass as they are: name → type, how the JSON of a well-named one begins, and
+whether the output may need it."""
 
 Failure = Callable[[Mapping[str, Any], Sequence[Window], float], UpstreamError]
 """(members of a failure event, usage windows seen so far, epoch seconds) → what it means."""
@@ -70,10 +66,11 @@ class CodexEvents:
         keep = self._collector.keep
         try:
             for name, data in frames:
-                delta = _DELTAS.get(name)
-                if delta is not None and data.startswith(delta[1]):
-                    keep(data)
-                    events.append(Event(delta[0], data))
+                usual = _USUAL.get(name)
+                if usual is not None and data.startswith(usual[1]):
+                    if usual[2]:
+                        keep(data)
+                    events.append(Event(usual[0], data))
                 elif (canonical := self._canonical(name, data)) is not None:
                     events.append(canonical)
                     if canonical.type in COMPLETED:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -45,7 +44,7 @@ def shape_input(items: list[Item], names: Names, *, keep_system: bool) -> tuple[
         leading = 0  # an input of nothing but instructions would leave nothing to answer
     lifted = "\n\n".join(part["text"] for item in items[:leading] for part in item["content"])
     shaped = []
-    answers = Counter(item.get("call_id") for item in items if item["type"].endswith("_output"))
+    answers = _answers(items)
     for index, item in enumerate(items[leading:], start=leading):
         kept = _shape_item(item, index, names)
         if kept is None:
@@ -55,11 +54,21 @@ def shape_input(items: list[Item], names: Names, *, keep_system: bool) -> tuple[
         if output is None:
             continue
         call_id = item.get("call_id")
-        answers[call_id] -= 1
+        answers[call_id] = answers.get(call_id, 0) - 1
         if call_id is not None and answers[call_id] < 0:
             # A turn that its user interrupted: the backend refuses a call without an output.
             shaped.append({"type": output, "call_id": kept["call_id"], "output": "aborted"})
     return lifted, shaped
+
+
+def _answers(items: list[Item]) -> dict[Any, int]:
+    """Call id → how many outputs there are for it."""
+    found: dict[Any, int] = {}
+    for item in items:
+        if item["type"].endswith("_output"):
+            call_id = item.get("call_id")
+            found[call_id] = found.get(call_id, 0) + 1
+    return found
 
 
 def mentions_json(items: Iterable[Item]) -> bool:

@@ -68,6 +68,7 @@ class HttpClients:
     ) -> HttpAnswer:
         """Send a request and wait for the answer's headers, at most `first_byte_s` (default: as configured).
 
+        headers: lower-case names.
         idle_s: how long the body may be silent, if longer than configured.
         proxy: wins over the constructor's, which wins over the standard variables. No redirect is followed.
         Raises UpstreamError: `upstream_unreachable`, `upstream_timeout`, `upstream_truncated`,
@@ -88,19 +89,19 @@ class HttpClients:
                 times.first_byte_s if first_byte_s is None else first_byte_s,
                 times.idle_s if idle_s is None else max(idle_s, times.idle_s),
             )
-            lines = self._lines(method, place, headers, content)
+            head = self._head(method, place, headers, content)
             transport = (await self._transports.get()).get(proxy)
             if isinstance(transport, DirectTransport):
                 exchange = await transport.send(
                     place.origin,
-                    checked(lines),
+                    head,
                     content or b"",
                     limits,
                     connect_s=times.connect_s,
                     bodiless=method == "HEAD",
                 )
                 return HttpAnswer(exchange.status, exchange.headers, exchange, host)
-            request = _request(method, place.url, lines, content or b"", limits, times.connect_s)
+            request = _request(method, place.url, head, content or b"", limits, times.connect_s)
             return HttpAnswer.of(await transport.handle_async_request(request), host)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError, BadProxy) as exc:
             raise failed(exc, host) from exc
@@ -109,15 +110,13 @@ class HttpClients:
         """Close the connections of the running loop, the ones in use too."""
         await self._transports.aclose()
 
-    def _lines(self, method: str, place: _Place, headers: Mapping[str, str], content: bytes | None) -> list[bytes]:
-        """The request's first line, and one for each header."""
-        all_headers = {"host": place.host, "user-agent": self._user_agent, "accept-encoding": "identity"}
+    def _head(self, method: str, place: _Place, headers: Mapping[str, str], content: bytes | None) -> bytes:
+        """The request's first line and headers, as they are sent."""
+        named = {"host": place.host, "user-agent": self._user_agent, "accept-encoding": "identity", **headers}
         if content or method in ("POST", "PUT", "PATCH"):
-            all_headers["content-length"] = str(len(content or b""))
-        for name, value in headers.items():
-            all_headers[name.lower()] = value
-        lines = [f"{name}: {value}".encode("ascii") for name, value in all_headers.items()]
-        return [b"%b %b HTTP/1.1" % (method.encode("ascii"), place.target), *lines]
+            named["content-length"] = str(len(content or b""))
+        lines = [f"{name}: {value}" for name, value in named.items()]
+        return checked([f"{method} {place.target} HTTP/1.1", *lines]).encode("ascii")
 
 
 class _Transports:
@@ -146,22 +145,19 @@ class _Place(NamedTuple):
     origin: Origin
     host: str
     """For the header."""
-    target: bytes
+    target: str
     """For the first line."""
 
 
 @functools.lru_cache(maxsize=64)
 def _place(url: str) -> _Place:
     parsed = httpx.URL(url)
-    return _Place(parsed, origin_of(parsed), parsed.netloc.decode("ascii"), parsed.raw_path)
+    return _Place(parsed, origin_of(parsed), parsed.netloc.decode("ascii"), parsed.raw_path.decode("ascii"))
 
 
-def _request(
-    method: str, url: httpx.URL, lines: list[bytes], body: bytes, limits: Limits, connect_s: float
-) -> httpx.Request:
+def _request(method: str, url: httpx.URL, head: bytes, body: bytes, limits: Limits, connect_s: float) -> httpx.Request:
     """The request as httpx's own transports take it."""
-    checked(lines)
-    named = (line.partition(b": ") for line in lines[1:])
+    named = (line.partition(b": ") for line in head.split(b"\r\n")[1:-2])
     return httpx.Request(
         method,
         url,

@@ -178,23 +178,22 @@ def origin_of(url: httpx.URL) -> Origin:
     return url.scheme, url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme]
 
 
-def checked(lines: list[bytes]) -> bytes:
+def checked(lines: list[str]) -> str:
     """The head of a request, of its first line and one for each header. Raises LocalProtocolError for what would be
     another line."""
-    text = b"\r\n".join(lines)
-    breaks = len(lines) - 1
-    if text.count(b"\n") != breaks or text.count(b"\r") != breaks or b"\0" in text:
+    text = "".join(lines)
+    if "\n" in text or "\r" in text or "\0" in text:
         raise httpx.LocalProtocolError("a header of the request holds a line break or NUL")
-    return text + b"\r\n\r\n"
+    return "\r\n".join([*lines, "\r\n"])
 
 
 def _head(request: httpx.Request) -> bytes:
-    lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
-    lines += [b"%b: %b" % header for header in request.headers.raw]
-    head = checked(lines)
-    if b"\r\ntransfer-encoding:" in head.lower():  # a tenth of asking httpx's headers
+    raw = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
+    raw += [b"%b: %b" % header for header in request.headers.raw]
+    head = checked([line.decode("latin-1") for line in raw])
+    if "\r\ntransfer-encoding:" in head.lower():  # a tenth of asking httpx's headers
         raise httpx.LocalProtocolError("the body of the request is not bytes")
-    return head
+    return head.encode("latin-1")
 
 
 async def _body(request: httpx.Request) -> bytes:

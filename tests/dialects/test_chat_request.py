@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from typing import Any
 
@@ -17,6 +16,7 @@ from lib.dialects.chat import CHAT
 from lib.dialects.chat_request import FIELDS
 from lib.dialects.fields import Field, Treatment
 from lib.errors import InvalidRequest
+from lib.values import replace
 
 TOOL = {"type": "function", "function": {"name": "lookup", "parameters": {"type": "object", "properties": {}}}}
 FUNCTION = {"name": "lookup"}
@@ -107,7 +107,7 @@ def test_field_of_a_wrong_type_is_refused_by_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in FIELDS if name != "messages"])
 def test_null_field_is_the_same_as_an_absent_one(name: str) -> None:
-    assert dataclasses.replace(parsed(**{name: None}), body={}) == dataclasses.replace(parsed(), body={})
+    assert replace(parsed(**{name: None}), body={}) == replace(parsed(), body={})
 
 
 @pytest.mark.parametrize("row", of_treatment(Treatment.PASSED), ids=lambda row: row.name)

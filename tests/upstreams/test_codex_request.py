@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from lib.canonical.request import LOGPROBS, CanonicalRequest, Item
 from lib.errors import InvalidRequest
 from lib.upstreams.codex_request import ACCEPTS, shape
 from lib.upstreams.tool_names import Names, short_call_id
+from lib.values import replace
 
 
 def message(role: str, text: str, **more: Any) -> Item:

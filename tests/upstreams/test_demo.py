@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from pydantic import TypeAdapter
 
 from lib.types import Upstream
 from lib.upstreams.demo import DemoUpstream
+from lib.values import replace
 from tests.canonical.agreement import accumulated, assert_agreement
 from tests.upstreams.demo_requests import LEASE, LONG, WEATHER, batches, events, request, response, said, text
 

@@ -36,7 +36,7 @@ def test_a_request_carries_what_it_was_given_and_nothing_of_a_library() -> None:
     async def main() -> None:
         async with RawServer([ok(b"fine")]) as server:
             clients = HttpClients(timeouts=SHORT, user_agent="gateway/1")
-            await fetch(clients, server.url + "/v1/x?y=%20z", {"Authorization": "Bearer t", "User-Agent": "mine/2"})
+            await fetch(clients, server.url + "/v1/x?y=%20z", {"authorization": "Bearer t", "user-agent": "mine/2"})
             await fetch(clients, server.url)
             asked = server.requests[0]
             assert (asked.method, asked.target, asked.body) == ("POST", "/v1/x?y=%20z", b"{}")
