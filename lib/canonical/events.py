@@ -103,7 +103,11 @@ class Collector:
     def output(self, terminal: Mapping[str, Any]) -> list[Item]:
         """The complete output list; `terminal` is the Response of the terminal event."""
         own = terminal.get("output")
-        items = self._with_terminal(own if isinstance(own, list) else [])
+        if not isinstance(own, list):
+            own = []
+        if not self._added and not self._pending and len(own) <= len(self._done) == max(self._done, default=-1) + 1:
+            return [self._done[index] for index in sorted(self._done)]  # nearly always: all items were streamed
+        items = self._with_terminal(own)
         status = "completed" if terminal.get("status") == "completed" else "incomplete"
         items |= self._drafts(items, status)
         return [items[index] for index in sorted(items)]
@@ -151,7 +155,7 @@ class Collector:
 
     def _place(self, fields: Mapping[str, Any], item: Item) -> int:
         index = fields.get("output_index")
-        if isinstance(index, int):
+        if isinstance(index, int) and index >= 0:
             return index
         places = self._places()
         identity = _identity(item)

@@ -168,7 +168,9 @@ def within(annotations: list[dict[str, Any]], length: int) -> list[dict[str, Any
 
 def stop_sequences(request: CanonicalRequest) -> list[str]:
     """Where the caller wants the text to end."""
-    stop = request.body.get("stop") or ()
+    stop = request.body.get("stop")
+    if not stop:
+        return []
     return [stop] if type(stop) is str else [each for each in stop if each]
 
 

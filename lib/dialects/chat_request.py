@@ -26,7 +26,6 @@ from lib.dialects.fields import (
     object_,
     read,
     string_map,
-    table,
 )
 from lib.dialects.formats import FORMAT, SCHEMA_MEMBERS, schema_format
 from lib.dialects.members import name_unknown
@@ -63,7 +62,7 @@ _MODALITIES = Check(
     keywords={"items": {"enum": ["text", "audio"]}},
 )
 
-FIELDS: Table = table(
+FIELDS = Table(
     Field("messages", array, required=True),
     MODEL,
     Field("audio", object_, treatment=_REFUSED, reason="answers are text only. Leave it out."),

@@ -32,6 +32,13 @@ from lib.dialects.tool_rules import (
 )
 from lib.errors import InvalidRequest
 
+_MEMBERS = frozenset(
+    {
+        *("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "web_search_options"),
+        *FLAGS,
+    }
+)
+"""All top-level fields that say anything about tools."""
 _LEGACY_MODE = one_of("none", "auto")
 _CONTEXT_SIZE = one_of("low", "medium", "high")
 
@@ -47,6 +54,8 @@ class Tools(NamedTuple):
 def parse_tools(fields: Fields) -> Tools:
     """From the checked top-level fields. Without tools there is no choice and no parallelism."""
     values = fields.values
+    if _MEMBERS.isdisjoint(values):
+        return Tools([])
     legacy = values.get("functions") or []
     if legacy and values.get("tools"):
         raise InvalidRequest(

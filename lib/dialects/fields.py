@@ -87,7 +87,14 @@ class Field(msgspec.Struct, frozen=True):
         return self.target or self.name if self.treatment is Treatment.PASSED else self.target
 
 
-Table = Mapping[str, Field]
+class Table(dict[str, Field]):
+    """Rows by name; a name stands once."""
+
+    def __init__(self, *rows: Field) -> None:
+        super().__init__((row.name, row) for row in rows)
+        if len(self) != len(rows):
+            raise ValueError("a field stands twice in the table")
+        self.required = [row.name for row in rows if row.required]
 
 
 class Fields(msgspec.Struct, frozen=True):
@@ -99,14 +106,6 @@ class Fields(msgspec.Struct, frozen=True):
     """For `CanonicalRequest.parameters`: the `passed` fields under their canonical names."""
     asked: dict[str, str]
     """For `CanonicalRequest.asked`."""
-
-
-def table(*rows: Field) -> Table:
-    """Rows by name; a name stands once."""
-    found = {row.name: row for row in rows}
-    if len(found) != len(rows):
-        raise ValueError("a field stands twice in the table")
-    return found
 
 
 def read(rows: Table, body: Mapping[str, Any]) -> Fields:
@@ -122,9 +121,9 @@ def read(rows: Table, body: Mapping[str, Any]) -> Fields:
         else:
             _take(row, row.check(value, name), fields)
     _name_unknown(unknown, rows, fields.asked)
-    for row in rows.values():
-        if row.required and row.name not in fields.values:
-            raise missing(row.name)
+    for name in rows.required:
+        if name not in fields.values:
+            raise missing(name)
     return fields
 
 

@@ -22,7 +22,6 @@ from lib.dialects.fields import (
     missing,
     one_of,
     read,
-    table,
 )
 from lib.dialects.images_input import MAX_IMAGES, parse_image, parse_images
 from lib.dialects.shared_rows import MODEL, model_of
@@ -77,14 +76,14 @@ _COMMON = (
 )
 """`model`, `n`, `stream` and `response_format` are the gateway's own affair; the rest an upstream takes or not."""
 
-GENERATION: Table = table(
+GENERATION = Table(
     *_COMMON,
     Field("image", anything, treatment=_REFUSED, reason=_TO_EDITS),
     Field("images", anything, treatment=_REFUSED, reason=_TO_EDITS),
     Field("mask", anything, treatment=_REFUSED, reason=_TO_EDITS),
 )
 
-EDIT: Table = table(
+EDIT = Table(
     *_COMMON,
     Field("image", _PICTURES),
     Field("images", _PICTURES),

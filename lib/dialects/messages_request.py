@@ -23,7 +23,6 @@ from lib.dialects.fields import (
     object_,
     one_of,
     read,
-    table,
 )
 from lib.dialects.members import name_unknown
 from lib.dialects.messages_content import texts
@@ -49,7 +48,7 @@ _SYSTEM = Check("a string or an array of text blocks", (str, list))
 _FORMAT = one_of("json_schema")
 _KEPT_THINKING = {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}
 
-FIELDS: Table = table(
+FIELDS = Table(
     MODEL,
     Field("messages", array, required=True),
     Field("max_tokens", integer(1), "max_output_tokens", treatment=_PASSED, required=True),

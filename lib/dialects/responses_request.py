@@ -27,7 +27,6 @@ from lib.dialects.fields import (
     string,
     string_list,
     string_map,
-    table,
 )
 from lib.dialects.formats import FORMAT, schema_format
 from lib.dialects.responses_items import parse_input
@@ -49,7 +48,7 @@ _INCLUDABLE = one_of(
 )
 _STATELESS = "this gateway keeps no {}. Send the whole conversation in 'input'."
 
-FIELDS: Table = table(
+FIELDS = Table(
     MODEL,
     Field("access_programs", object_, treatment=_PASSED),
     Field("background", boolean, None, (False,), _REFUSED, "this gateway answers at once. Leave it out."),

@@ -14,7 +14,7 @@ class Stops:
     def __init__(self, sequences: Sequence[str]) -> None:
         self.found: str | None = None
         self._sequences = sequences
-        self._reach = max(map(len, sequences), default=0) - 1
+        self._reach = max(map(len, sequences)) - 1 if sequences else -1
         self._held = ""
 
     def __bool__(self) -> bool:

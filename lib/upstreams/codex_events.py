@@ -131,11 +131,10 @@ class CodexEvents:
         response = event.fields.get("response")
         if not isinstance(response, dict):
             raise _bad("a terminal event without a response")
-        output = response.get("output")
-        listed = (
-            [self._with_name(item) for item in output if isinstance(item, dict)] if isinstance(output, list) else []
-        )
-        output = self._collector.output({**response, "output": listed})
+        if self._names and isinstance(response.get("output"), list):
+            restored = [self._with_name(item) if isinstance(item, dict) else item for item in response["output"]]
+            response = {**response, "output": restored}
+        output = self._collector.output(response)
         status = event.type.removeprefix("response.")
         return Event.of(
             {**event.fields, "type": event.type, "response": {"status": status, **response, "output": output}}

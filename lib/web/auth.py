@@ -96,7 +96,8 @@ class Authenticator:
         now: Clock = time.time,
         scopes: Scopes | None = None,
     ) -> None:
-        self._digests = tuple({hashlib.sha256(key.encode()).digest() for key in keys if key.strip()})
+        digests = {hashlib.sha256(key.encode()).digest() for key in keys if key.strip()}
+        self._local = {digest: Caller(key=digest.hex()[:8], identity=digest) for digest in digests}
         usable = {prefix.encode() for prefix in prefixes if len(prefix.strip()) >= MIN_PREFIX_CHARS}
         self._prefixes = sorted(usable, key=len, reverse=True)
         self._pairs = {key_id: secret.encode() for key_id, secret in pairs}
@@ -106,7 +107,7 @@ class Authenticator:
         self._scopes = scopes
 
     def __repr__(self) -> str:
-        return f"Authenticator({len(self._digests)} keys, {len(self._prefixes)} prefixes)"
+        return f"Authenticator({len(self._local)} keys, {len(self._prefixes)} prefixes)"
 
     def guarded(self, endpoint: Endpoint, *, max_bytes: int) -> Endpoint:
         """The endpoint as only callers reach it: `caller_of(scope)` says who it is. `max_bytes`: of a signed body."""
@@ -149,12 +150,12 @@ class Authenticator:
         await app(scope, _again(body, receive), send)
 
     def _identify(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | _Claim | Scoped:
-        if not self._digests and not self._prefixes and not self._pairs and self._scopes is None:
+        if not self._local and not self._prefixes and not self._pairs and self._scopes is None:
             raise AuthenticationError(_UNCONFIGURED)
         credential, is_bearer = _credential(headers)
-        digest = hashlib.sha256(credential)
-        if self._is_local(digest.digest()):
-            return Caller(key=digest.hexdigest()[:8], identity=digest.digest())
+        digest = hashlib.sha256(credential).digest()
+        if self._is_local(digest):
+            return self._local[digest]
         for prefix in self._prefixes:
             if hmac.compare_digest(credential[: len(prefix)], prefix):
                 return self._passthrough(credential[len(prefix) :])
@@ -197,7 +198,7 @@ class Authenticator:
 
     def _is_local(self, digest: bytes) -> bool:
         found = False
-        for known in self._digests:  # no early end: the time taken says nothing about the keys
+        for known in self._local:  # no early end: the time taken says nothing about the keys
             found |= hmac.compare_digest(digest, known)
         return found
 

@@ -12,7 +12,7 @@ from lib.dialects.fields import Field, Treatment, read
 from lib.dialects.shared_rows import EFFORT, MODEL, SERVICE_TIER
 from lib.errors import InvalidRequest
 
-ROWS = fields.table(
+ROWS = fields.Table(
     Field("name", fields.string, required=True),
     Field("heat", fields.number(0, 2), neutral=(1,), treatment=Treatment.PASSED),
     Field("cap", fields.integer(1), "max_output_tokens", treatment=Treatment.PASSED),
@@ -155,7 +155,7 @@ def test_model_name_that_could_split_a_header_is_refused(model: str) -> None:
 
 def test_field_that_stands_twice_is_a_mistake_in_the_table() -> None:
     with pytest.raises(ValueError, match="twice"):
-        fields.table(Field("a", fields.string), Field("a", fields.boolean))
+        fields.Table(Field("a", fields.string), Field("a", fields.boolean))
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from lib.dialects.fields import Fields, read, table
+from lib.dialects.fields import Fields, Table, read
 from lib.dialects.shared_rows import MODEL, SERVICE_TIER, model_of, service_tier_of
 
 
 def walked(**body: Any) -> Fields:
-    return read(table(MODEL, SERVICE_TIER), body)
+    return read(Table(MODEL, SERVICE_TIER), body)
 
 
 def test_model_is_left_to_the_gateway_when_empty_or_auto() -> None:
