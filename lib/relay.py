@@ -138,7 +138,7 @@ class Relay:
             if forwarded is not None:
                 return forwarded
         answer = self._reply(dialect, body, caller, trace, strict=strict, session=session)
-        return await in_time(answer, trace, self._now)
+        return await (answer if trace.deadline_at is None else in_time(answer, trace, self._now))
 
     def _has_to_read(self, dialect: Dialect, body: Mapping[str, Any], raw: bytes) -> bool:
         """Whether the gateway itself has something to do with a request, so that it cannot go unread."""

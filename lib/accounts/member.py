@@ -44,6 +44,8 @@ class Member:
 
     def wait_s(self, family: str, now: float) -> float:
         """Seconds that the account still rests for this family; 0 when it is awake."""
+        if not self._standing.rests and not self._standing.windows:
+            return 0.0
         ends = [rest.until for name in (family, EVERY) if (rest := self._standing.rests.get(name)) is not None]
         for seen in self._standing.windows:
             if _is_full(seen) and seen.reset_at is not None and family_of_bucket(seen.bucket) == family:
@@ -74,6 +76,8 @@ class Member:
     def answered(self, family: str, leased_at: float) -> None:
         """An answer proves that the account does not rest, and that no window of the family is full any more."""
         known = self._standing.rests
+        if not known and not self._standing.windows:
+            return
         woken = [
             name for name in (family, EVERY) if name in known and known[name].until and known[name].at <= leased_at
         ]
@@ -89,6 +93,8 @@ class Member:
 
     def see(self, windows: Sequence[Window], at: float) -> None:
         """Remembers what was said of the account's windows. at: when that was asked for."""
+        if not windows:
+            return
         known = {(seen.bucket, seen.window_minutes): seen for seen in self._standing.windows}
         for window in windows:
             before = known.get((window.bucket, window.window_minutes))
@@ -96,8 +102,7 @@ class Member:
                 known[window.bucket, window.window_minutes] = Seen(
                     window.bucket, window.used_percent, window.window_minutes, window.reset_at, at, window.has_credits
                 )
-        if windows:
-            self._set(windows=known.values())
+        self._set(windows=known.values())
 
     def learn(self, standing: Standing) -> None:
         """Takes over what others know better."""

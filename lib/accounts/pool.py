@@ -86,7 +86,7 @@ class AccountPool:
         def place(member: Member) -> tuple[float, int, float]:
             return waits[member.account.name], member.nearness(family, now), -self._rank(member.account, affinity)
 
-        account = min(untried, key=place).account
+        account = (min(untried, key=place) if len(untried) > 1 else untried[0]).account
         return _PoolLease(account.name, self._upstream, account.lease_headers(), account.proxy, now)
 
     async def report(self, lease: Lease, outcome: Outcome, model: str | None) -> None:

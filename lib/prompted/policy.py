@@ -13,7 +13,7 @@ be another one if it were asked for again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,11 +77,15 @@ class EnforcedUpstream:
         self.name = upstream.name
         self.accepts = upstream.accepts
 
-    async def open(self, request: CanonicalRequest, lease: Lease, *, timeout_s: float) -> Answer:
+    def open(self, request: CanonicalRequest, lease: Lease, *, timeout_s: float) -> Coroutine[Any, Any, Answer]:
+        """Not a coroutine function: without a rule the upstream's own coroutine is handed on."""
         rule = rule_of(request)
-        answer = await self._upstream.open(request, lease, timeout_s=timeout_s)
         if rule is None:
-            return answer
+            return self._upstream.open(request, lease, timeout_s=timeout_s)
+        return self._judged(rule, request, lease, timeout_s)
+
+    async def _judged(self, rule: Rule, request: CanonicalRequest, lease: Lease, timeout_s: float) -> Answer:
+        answer = await self._upstream.open(request, lease, timeout_s=timeout_s)
         return JudgedAnswer(answer, _PolicyJudge(rule), self._upstream, request, lease, timeout_s)
 
     async def models(self, lease: Lease) -> list[Model]:

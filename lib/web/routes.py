@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from lib.errors import GatewayError, NotFound
@@ -148,17 +148,17 @@ class Api:
             ),
         ]
 
-    async def chat_completions(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def chat_completions(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """POST /v1/chat/completions"""
-        await self._generate(self._chat, scope, receive, send)
+        return self._generate(self._chat, scope, receive, send)
 
-    async def responses(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def responses(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """POST /v1/responses"""
-        await self._generate(self._responses, scope, receive, send)
+        return self._generate(self._responses, scope, receive, send)
 
-    async def messages(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def messages(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """POST /v1/messages"""
-        await self._generate(self._messages, scope, receive, send)
+        return self._generate(self._messages, scope, receive, send)
 
     async def count_tokens(self, scope: Scope, receive: Receive, send: Send) -> None:
         """POST /v1/messages/count_tokens: asks no upstream."""
