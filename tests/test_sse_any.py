@@ -13,6 +13,7 @@ from lib import sse
 PIECES = st.sampled_from(
     [
         *(b"data", b"data:", b"data: ", b"event: ", b"id: 1", b":", b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n"),
+        *(b"event: a\ndata: 1\n\n", b"event: a\ndata: 2\n\n", b"event: b\ndata: 3\n\n"),
         *(b"\xef\xbb\xbf", b"\xef", b"\x00", b"\xff\xfe", b"{}", b"[DONE]", b" ", "\u2028é🜂".encode()),
     ]
 )

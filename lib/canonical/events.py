@@ -147,11 +147,15 @@ class Collector:
         index = self._place(fields, item)
         self._done[index] = item
         self._added.pop(index, None)
-        # What is left belongs to items that run at the same time, or were never announced. The search for the usual
-        # spelling costs a tenth of the regular expression.
+        # What is left belongs to items that run at the same time, or were never announced. Nearly always all is of this
+        # item, and one count in many deltas says so at a tenth of what it costs to ask each of them.
         usual = b'"output_index":%d,' % index
-        rest = [data for data in self._pending if usual not in data]
-        self._pending[:] = [data for data in rest if _output_index(data) not in self._done]
+        left: list[bytes] = []
+        for start in range(0, len(self._pending), _AT_ONCE):
+            some = self._pending[start : start + _AT_ONCE]
+            if b"".join(some).count(usual) != len(some):
+                left += [data for data in some if _output_index(data) not in self._done]
+        self._pending[:] = left
 
     def _place(self, fields: Mapping[str, Any], item: Item) -> int:
         index = fields.get("output_index")
@@ -295,4 +299,5 @@ CONTENT = {
 """Events whose text is needed where their item is never finished, and where that belongs."""
 _DRAFTED = frozenset({"message", "function_call", "custom_tool_call", "reasoning"})
 """Item types whose status may be `completed` or `incomplete`."""
+_AT_ONCE = 1000
 _OUTPUT_INDEX = re.compile(rb'"output_index"\s*:\s*(\d{1,9})')
