@@ -16,7 +16,6 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
@@ -25,7 +24,7 @@ from lib.canonical.events import COMPLETED, PREAMBLE, Event
 from lib.canonical.request import CanonicalRequest, without_reasoning
 from lib.errors import GatewayError, PoolExhausted, UpstreamError, Verdict, refused_tokens
 from lib.types import Answer, Clock, Credentials, EventStream, Lease, Outcome, Route, Trace, Window
-from lib.values import replace
+from lib.values import Value, replace
 
 T = TypeVar("T")
 Report = Callable[[UpstreamError | None], Awaitable[None]]
@@ -38,8 +37,7 @@ _LONG_WAIT_S = 60.0
 """The official SDKs sleep through a `retry-after` of up to a minute; a longer one they would ignore and hammer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(Value, frozen=True):
     """How much one request may try."""
 
     max_accounts: int = 3

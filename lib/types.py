@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from lib.canonical.events import Event
 from lib.canonical.request import CanonicalRequest
 from lib.errors import GatewayError, UpstreamError
-from lib.values import Value
+from lib.values import Value, replace
 
 if TYPE_CHECKING:
     from lib.canonical.images import ImagesRequest, ImagesResult, PartialImage
@@ -127,8 +127,7 @@ class Upstream(Protocol):
         """The catalogue that this account sees, best first. Raises UpstreamError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(Value, frozen=True):
     """One entry of an upstream's catalogue."""
 
     id: str

@@ -31,8 +31,7 @@ class Event(msgspec.Struct, gc=False, repr_omit_defaults=True):
     """One Responses stream event. `data` is its JSON, `fields` its members; each is made from the other on demand,
     so that an event which is only passed on is never decoded. Treat `fields` as read-only.
 
-    A Struct, because one is made for each token: it costs a fifth of a plain object, and the collector of garbage has
-    no work with it."""
+    A Struct without garbage collection: one is made for each token, and this costs a fifth of a plain object."""
 
     type: str
     raw: bytes | None = None
@@ -102,9 +101,7 @@ class Collector:
 
     def output(self, terminal: Mapping[str, Any]) -> list[Item]:
         """The complete output list; `terminal` is the Response of the terminal event."""
-        own = terminal.get("output")
-        if not isinstance(own, list):
-            own = []
+        own = terminal["output"] if isinstance(terminal.get("output"), list) else []
         if not self._added and not self._pending and len(own) <= len(self._done) == max(self._done, default=-1) + 1:
             return [self._done[index] for index in sorted(self._done)]  # nearly always: all items were streamed
         items = self._with_terminal(own)
