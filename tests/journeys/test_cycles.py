@@ -75,4 +75,6 @@ async def _garbage(ask: Callable[[], Awaitable[int]]) -> set[str]:
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
 def test_a_request_leaves_no_cycle(app: App, path: str, stream: bool) -> None:
     body = {"model": MODEL, "stream": stream, **BODIES[path]}
-    assert asyncio.run(_garbage(lambda: _ask(app, path, body))) == set()
+    # A cycle of the request's own is there every time; what another thread happens to let go of is not.
+    found = [asyncio.run(_garbage(lambda: _ask(app, path, body))) for _ in range(3)]
+    assert set() in found, found
