@@ -75,6 +75,7 @@ class EventStream:
     def __init__(self, reply: Reply, *, keep_alive_s: float) -> None:
         assert reply.stream is not None
         self._stream = reply.stream
+        self._chunks = reply.stream.__aiter__()
         self._reply = reply
         self._keep_alive_s = keep_alive_s
         self._keeper: asyncio.Task[None] | None = None
@@ -91,8 +92,10 @@ class EventStream:
             own = self._reply.headers
             headers = [*(() if "content-type" in own else _STREAM_HEADERS), *encode_headers(own)]
             await self._put({"type": "http.response.start", "status": self._reply.status, "headers": headers})
-            # In a task of its own, which each token wakes without passing the frames of the server and of the gate.
-            await self._loop.create_task(self._body())
+            # The first piece leaves with the head, in one write. The others are sent by a task of its own, which each
+            # token wakes without passing the frames of the server and of the gate.
+            if not await self._body(only_first=True):
+                await self._loop.create_task(self._body())
             await self._put({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._timer.cancel()
@@ -103,9 +106,10 @@ class EventStream:
             finally:  # a second cancellation may come in between
                 await self._stream.aclose()
 
-    async def _body(self) -> None:
+    async def _body(self, *, only_first: bool = False) -> bool:
+        """Sends the rest of the stream, or its next piece; whether that was the end."""
         try:
-            async for chunk in self._stream:
+            async for chunk in self._chunks:
                 if self._keeper is not None:
                     await self._kept()
                 # As `_put` does, but without its call: this is the way of every token.
@@ -116,6 +120,8 @@ class EventStream:
                     raise ClientGone from error
                 self._sending = False
                 self._sent_at = self._loop.time()
+                if only_first:
+                    return False
         except ClientGone:
             raise
         except GatewayError:
@@ -123,6 +129,7 @@ class EventStream:
             raise
         except Exception as error:  # noqa: BLE001 - the head is out: all that is left is to end the body
             log_failure("stream.failed", error)
+        return True
 
     async def _put(self, message: dict[str, object]) -> None:
         if self._keeper is not None:
