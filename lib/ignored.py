@@ -13,6 +13,8 @@ IGNORED = "x-gateway-ignored"
 def ignored(asked: Mapping[str, str], accepts: Collection[str], upstream: str, *, strict: bool) -> dict[str, str]:
     """The reply headers that name what an upstream does not take: canonical names asked for, each with the caller's
     own, less those that it accepts. Raises InvalidRequest when the caller is strict."""
+    if not asked:
+        return {}
     unmet = (names for field, names in asked.items() if field not in accepts)
     names = sorted({name for joined in unmet for name in joined.split(", ")})
     if not names:

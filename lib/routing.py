@@ -111,7 +111,7 @@ class Router:
         if model is None:
             return serving[0], None
         upstream, slash, rest = model.partition("/")
-        named = next((target for target in targets if slash and rest and target.name == upstream), None)
+        named = next((target for target in targets if rest and target.name == upstream), None) if slash else None
         if named is not None:
             if named not in serving:
                 raise _not_served(endpoint, upstream)

@@ -7,7 +7,7 @@ U+2029 and U+0085 unescaped, so `str.splitlines` is no tool for this job.
 
 from __future__ import annotations
 
-import re
+import io
 
 KEEP_ALIVE = b": keep-alive\n\n"
 DONE = b"data: [DONE]\n\n"
@@ -18,10 +18,6 @@ Frame = tuple[bytes, bytes]
 _BOM = b"\xef\xbb\xbf"
 _CR = 0x0D
 """As a number: `in` raises and catches a TypeError before it takes bytes."""
-
-_USUAL = re.compile(rb"(?:\A|(?<=\n\n))(?:event: ([^\n]*)\n)?data: ([^\n]*)\n\n")
-"""What nearly all frames look like: one search over what a read brought costs a tenth of a walk along its lines."""
-
 
 _MAX_ONLY = 2048
 """Chunks up to this size may be one frame of a live model; larger ones hold many."""
@@ -69,8 +65,8 @@ class Decoder:
         if end < len(chunk):
             buffer += chunk[end:]
             chunk = chunk[:end]
-        frames: list[Frame] = _USUAL.findall(chunk) if end <= self._max else []
-        if len(frames) != chunk.count(b"\n\n"):
+        frames = _usual(chunk) if end <= self._max else None
+        if frames is None:
             frames = self._frames(chunk.split(b"\n\n"))
         return self._bounded(frames, buffer) if buffer else frames
 
@@ -148,6 +144,28 @@ class Decoder:
 
     def _error(self) -> FrameTooLarge:
         return FrameTooLarge(f"an event of more than {self._max} bytes")
+
+
+def _usual(chunk: bytes) -> list[Frame] | None:
+    """The frames of a chunk of nothing but usual ones: all with a name, or all without one; None for any other.
+
+    What a line is follows from its place; that costs half of a search with a pattern. `readlines` finds line ends eight
+    times as fast as `split`.
+    """
+    lines = io.BytesIO(chunk).readlines()
+    if lines[0].startswith(b"data: "):
+        frames = [(b"", data[6:-1]) for data in lines[::2] if data.startswith(b"data: ")]
+        size = 2
+    else:
+        pairs = zip(lines[::3], lines[1::3], strict=False)
+        frames = [
+            (name[7:-1], data[6:-1])
+            for name, data in pairs
+            if name.startswith(b"event: ") and data.startswith(b"data: ")
+        ]
+        size = 3
+    blank = lines[size - 1 :: size].count(b"\n")
+    return frames if len(lines) == len(frames) * size == blank * size else None
 
 
 def _parse(block: bytes) -> Frame | None:

@@ -4,7 +4,7 @@ few requests need is imported with the first of them."""
 from __future__ import annotations
 
 import functools
-import secrets
+import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,7 @@ class Gateway:
             self._failover,
             commit_wait_s=self._settings.commit_wait_s,
             now=self._now,
-            new_id=lambda: secrets.token_hex(16),
+            new_id=lambda: os.urandom(16).hex(),
             accounts=self._upstreams.counts,
             forwarding=self.forwarding if self._upstreams.forwards else None,
             reader=self._reader if self._settings.read_urls else None,

@@ -45,7 +45,7 @@ class Stops:
 
     def cut(self, text: str) -> str:
         """A whole text, up to the first sequence."""
-        return self.feed(text) + self.flush()
+        return self.feed(text) + self.flush() if self._sequences else text
 
     def _beginning(self, text: str) -> int:
         """The length of the longest end of the text that a sequence begins with."""

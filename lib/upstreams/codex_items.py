@@ -12,7 +12,6 @@ from lib.upstreams.tool_names import Names, short_call_id
 # The backend refuses unknown keys, and ids that it did not store; what is not listed here passes untouched, because
 # only a Codex client can have produced it.
 _KEYS: dict[str, tuple[str, ...]] = {
-    "message": ("type", "role", "content", "phase"),
     "function_call": ("type", "call_id", "name", "arguments", "namespace"),
     "function_call_output": ("type", "call_id", "output"),
     "custom_tool_call": ("type", "call_id", "name", "input", "namespace"),
@@ -97,6 +96,8 @@ def _leading_system(items: list[Item]) -> int:
 
 def _shape_item(item: Item, index: int, names: Names) -> Item | None:
     kind = item["type"]
+    if kind == "message":
+        return _shape_message(item, index)
     keys = _KEYS.get(kind)
     if keys is None:
         return _shape_foreign(item)
@@ -104,19 +105,21 @@ def _shape_item(item: Item, index: int, names: Names) -> Item | None:
     if kind == "reasoning":
         kept.setdefault("summary", [])
         return kept if "encrypted_content" in kept else None  # without it the backend looks for a stored item
-    if kind == "message":
-        if kept["role"] == "system":
-            kept["role"] = "developer"
-        if kept["role"] != "assistant":
-            kept.pop("phase", None)
-        kept["content"] = [_shape_part(part, index, "content", i) for i, part in enumerate(item["content"])]
-        return kept if kept["content"] else None
     kept["call_id"] = short_call_id(kept["call_id"])
     if "name" in kept:
         kept["name"] = names.short(kept["name"])
     if isinstance(kept.get("output"), list):
         kept["output"] = [_shape_part(part, index, "output", i) for i, part in enumerate(kept["output"])]
     return kept
+
+
+def _shape_message(item: Item, index: int) -> Item | None:
+    role = "developer" if item["role"] == "system" else item["role"]
+    content = [_shape_part(part, index, "content", i) for i, part in enumerate(item["content"])]
+    kept = {"type": "message", "role": role, "content": content}
+    if role == "assistant" and item.get("phase") is not None:
+        kept["phase"] = item["phase"]
+    return kept if content else None
 
 
 def _shape_foreign(item: Item) -> Item | None:

@@ -73,7 +73,7 @@ class Exchange(httpx.AsyncByteStream):
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._limit: float | None = None
-        self._since = 0.0
+        self._since = self._due = 0.0
         self._unsent = 0
         self.shown: Callable[[httpx.TransportError], Exception] | None = None
         """What the body's reader is to see of a failure; None: that itself."""
@@ -134,8 +134,7 @@ class Exchange(httpx.AsyncByteStream):
         self._chunks.clear()
         self._drained = 0
         self._connection.resume()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._cancel_timer()
         self._timer = self._loop.call_later(_DRAIN_S, self.close)
 
     async def aclose(self) -> None:
@@ -196,10 +195,9 @@ class Exchange(httpx.AsyncByteStream):
 
     def fail(self, error: httpx.TransportError) -> None:
         """End with an error, unless already ended. What was read before it is still handed out."""
-        if self._phase is Phase.ENDED:
-            return
-        self._error = error
-        self._end()
+        if self._phase is not Phase.ENDED:
+            self._error = error
+            self._end()
 
     # -- for the parser
 
@@ -254,9 +252,7 @@ class Exchange(httpx.AsyncByteStream):
 
     def _end(self) -> None:
         self._phase = Phase.ENDED
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._cancel_timer()
         if not self._loop.is_closed():
             self._wake()
         del self._parser  # it refers back to this object: a cycle for each request would be work for the collector
@@ -270,12 +266,21 @@ class Exchange(httpx.AsyncByteStream):
     def _enter(self, phase: Phase, limit: float | None) -> None:
         self._phase = phase
         self._limit = limit
+        self._since = self._loop.time()
+        if self._timer is not None and limit is not None and self._due <= self._since + limit:
+            return  # it rings early enough, and then looks at the limit
+        self._cancel_timer()
+        if limit is not None:
+            self._set_timer(self._since, limit)
+
+    def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if limit is not None:
-            self._since = self._loop.time()
-            self._timer = self._loop.call_later(limit, self._tick)
+
+    def _set_timer(self, now: float, after_s: float) -> None:
+        self._due = now + after_s
+        self._timer = self._loop.call_later(after_s, self._tick)
 
     def _tick(self) -> None:
         """The one timer of a phase: it looks at the stamp of the last activity and waits again if that is fresh."""
@@ -287,10 +292,9 @@ class Exchange(httpx.AsyncByteStream):
             self._since, self._unsent = now, self._connection.unsent()
         left = self._since + self._limit - now
         if left > 0:
-            self._timer = self._loop.call_later(left, self._tick)
+            self._set_timer(now, left)
         elif self._phase is Phase.SENDING:
             self.fail(httpx.WriteTimeout("the request was not taken in time"))
-        elif self._phase is Phase.WAITING:
-            self.fail(httpx.ReadTimeout("no answer in time"))
         else:
-            self.fail(httpx.ReadTimeout("silence in the middle of the answer"))
+            begun = self._phase is Phase.STREAMING
+            self.fail(httpx.ReadTimeout("silence in the middle of the answer" if begun else "no answer in time"))

@@ -22,6 +22,9 @@ Headers = list[tuple[bytes, bytes]]
 TRACE_KEY = "chat2api.trace"
 """Where the request's `Trace` lies in the scope."""
 
+_HEADERS_KEY = "chat2api.headers"
+"""Where `headers_of` lies in the scope once it was asked for."""
+
 MAX_HEADER_CHARS = 4096
 """Clients refuse heads of more than some tens of kilobytes, and names that a caller made up come back in headers."""
 
@@ -45,12 +48,18 @@ class ClientGone(Exception):
     """The client closed the connection: nothing more can be sent, nothing more should be done."""
 
 
+def headers_of(scope: Scope) -> Mapping[bytes, bytes]:
+    """A request's headers by name (lower case, as ASGI gives them); of a repeated one the first."""
+    named: dict[bytes, bytes] | None = scope.get(_HEADERS_KEY)
+    if named is None:
+        named = scope[_HEADERS_KEY] = dict(reversed([*scope["headers"]]))
+    return named
+
+
 def header(scope: Scope, name: bytes) -> str | None:
-    """The first value of a header, or None. `name` is lower case, as ASGI gives all names."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return str(value, "latin-1")
-    return None
+    """The first value of a header, or None. `name` is lower case."""
+    value = headers_of(scope).get(name)
+    return None if value is None else str(value, "latin-1")
 
 
 def encode_headers(headers: Mapping[str, str]) -> Headers:

@@ -215,10 +215,10 @@ class _Outgoing:
 
 def _check_size(start: Message, max_bytes: int) -> None:
     """An answer that declares its length goes out in one piece; a stream has none, and no limit either."""
-    size = header(start, b"content-length")
+    size = dict(start.get("headers", ())).get(b"content-length")
     if size is not None and int(size) > max_bytes:
         raise PayloadTooLarge(
-            f"The answer takes {size} bytes and this platform carries at most {max_bytes} in one piece. Stream it "
+            f"The answer takes {int(size)} bytes and this platform carries at most {max_bytes} in one piece. Stream it "
             '("stream": true), or ask for less: a smaller or compressed image, or a URL instead of inline data.',
             code="response_too_large",
         )

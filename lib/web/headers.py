@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lib.web.asgi import Scope, header
+from lib.web.asgi import Scope, header, headers_of
 
 SESSION_HEADERS = (
     b"session-id",
@@ -16,15 +16,17 @@ SESSION_HEADERS = (
 )
 """Headers by which clients name a conversation, in the order in which they are believed."""
 
+_NAMES = frozenset(SESSION_HEADERS)
 _SESSION = re.compile(r"[!-~]{1,256}")
 
 
 def session_of(scope: Scope) -> str | None:
     """The name that the client gives its conversation; one that is too long or not plain is as good as none."""
-    found = {name: value for name, value in scope["headers"] if name in SESSION_HEADERS}
-    for name in SESSION_HEADERS if found else ():
-        value = str(found.get(name, b""), "latin-1")
-        if _SESSION.fullmatch(value):
+    if _NAMES.isdisjoint(headers_of(scope)):
+        return None
+    for name in SESSION_HEADERS:
+        value = header(scope, name)
+        if value is not None and _SESSION.fullmatch(value):
             return value
     return None
 

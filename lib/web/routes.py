@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -56,6 +57,7 @@ class ModelRelay(Protocol):
         """How many accounts there are, and how many are usable now."""
 
 
+@functools.cache
 def chat_dialect() -> Dialect:
     """Imported with the first request that speaks it."""
     from lib.dialects.chat import CHAT
@@ -63,6 +65,7 @@ def chat_dialect() -> Dialect:
     return CHAT
 
 
+@functools.cache
 def responses_dialect() -> Dialect:
     """Imported with the first request that speaks it."""
     from lib.dialects.responses import RESPONSES
@@ -70,6 +73,7 @@ def responses_dialect() -> Dialect:
     return RESPONSES
 
 
+@functools.cache
 def messages_dialect() -> Dialect:
     """Imported with the first request that speaks it."""
     from lib.dialects.messages import MESSAGES
