@@ -35,13 +35,26 @@ class Decoder:
         self._max_only = min(max_frame_bytes, _MAX_ONLY)
         self._buffer = bytearray()
         self._name = self._head = b""
-        """The name of the last single frame, and how that began: with this name, up to its data."""
+        """The name of the last single frame, and how that began: with this name, up to its data. Without a head there
+        is nothing to compare with: at the start, and while part of a frame or of a line end waits for the rest."""
         self._after_cr = False
         self._at_start = True
         self._too_large = False
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """Frames completed by this chunk, in order. Raises FrameTooLarge, once every frame before it is handed out."""
+        if self._head and len(chunk) <= self._max_only and _CR not in chunk:
+            # Live models send one frame in each chunk, and most begin as the one before. Methods that take one argument
+            # and no position, and memchr, cost a quarter of what a pattern does.
+            rest = chunk.removeprefix(self._head)
+            if rest is not chunk:  # something was removed
+                data, _, end = rest.partition(b"\n")
+                if end == b"\n":
+                    return [(self._name, data)]
+        self._head = b""
+        return self._feed(chunk)
+
+    def _feed(self, chunk: bytes) -> list[Frame]:
         if self._too_large:
             raise self._error()
         if self._at_start or self._after_cr or _CR in chunk:
@@ -80,21 +93,16 @@ class Decoder:
         return [] if frame is None else [frame]
 
     def _only(self, chunk: bytes) -> Frame | None:
-        """The frame of a chunk that is one usual frame and nothing else, as live models send them; None for any other.
-
-        Most begin as the one before. By methods that take one argument and no position: such calls, and memchr, cost a
-        quarter of what a pattern does.
-        """
-        rest = chunk.removeprefix(self._head)
-        if rest is chunk:  # nothing was removed
-            first, _, after = chunk.partition(b"\n")
-            name = first.removeprefix(b"event: ")
-            rest = after.removeprefix(b"data: ")
-            if name is first or rest is after:
-                return None
-            self._name, self._head = name, chunk[: len(chunk) - len(rest)]
+        """The frame of a chunk that is one usual frame and nothing else; None for any other."""
+        first, _, after = chunk.partition(b"\n")
+        name = first.removeprefix(b"event: ")
+        rest = after.removeprefix(b"data: ")
         data, _, end = rest.partition(b"\n")
-        return (self._name, data) if end == b"\n" else None
+        if name is first or rest is after or end != b"\n":
+            return None
+        if not self._after_cr:
+            self._name, self._head = name, chunk[: len(chunk) - len(rest)]
+        return name, data
 
     def _normalised(self, chunk: bytes) -> bytes:
         if self._at_start and chunk:

@@ -76,6 +76,13 @@ def encode_headers(headers: Mapping[str, str]) -> Headers:
     return encoded
 
 
+def behind_head(send: Send) -> Send:
+    """What takes the messages behind the head: a layer that looks at the head alone names it as its `rest`, and each
+    token is spared its call."""
+    rest: Send = getattr(send, "rest", send)
+    return rest
+
+
 async def send_whole(send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
     """A complete answer. `headers` name the content type."""
     await send(

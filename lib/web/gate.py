@@ -169,7 +169,8 @@ class _Outgoing:
     """The `send` that endpoints see: puts the common headers on the head and notes what left."""
 
     def __init__(self, send: Send, trace: Trace, now: Clock, family: ApiFamily, max_bytes: int | None = None) -> None:
-        self._send = send
+        self._send = self.rest = send
+        """`rest`: for `lib.web.asgi.behind_head`."""
         self._trace = trace
         self._now = now
         self._family = family
@@ -179,6 +180,7 @@ class _Outgoing:
     def without_body(self) -> None:
         """The answer to HEAD: what GET would say, without the body."""
         self._head_only = True
+        del self.rest
 
     def __call__(self, message: Message) -> Awaitable[None]:
         """Not a coroutine function: the server's own coroutine is handed on, which saves one for each piece. Raises

@@ -13,7 +13,7 @@ from types import TracebackType
 
 from lib.errors import GatewayError
 from lib.types import Reply
-from lib.web.asgi import ClientGone, Headers, Receive, Send, encode_headers, send_whole
+from lib.web.asgi import ClientGone, Headers, Receive, Send, behind_head, encode_headers, send_whole
 from lib.web.logs import log_failure
 
 WATCH_AFTER_S = 0.05
@@ -92,6 +92,7 @@ class EventStream:
             own = self._reply.headers
             headers = [*(() if "content-type" in own else _STREAM_HEADERS), *encode_headers(own)]
             await self._put({"type": "http.response.start", "status": self._reply.status, "headers": headers})
+            self._send = behind_head(send)
             # The first piece leaves with the head, in one write. The others are sent by a task of its own, which each
             # token wakes without passing the frames of the server and of the gate.
             if not await self._body(only_first=True):
