@@ -150,6 +150,29 @@ def test_frame_leaves_as_soon_as_its_blank_line_is_in() -> None:
     assert decoder.feed(b"\ndata: 2\n\n") == [(b"", b"2")]
 
 
+def test_chunks_that_begin_as_the_one_before_are_read_to_their_end() -> None:
+    usual = b"event: a\ndata: 1\n\n"
+    chunks = [
+        usual,
+        usual,
+        b"event: a\ndata: 2\rdata: 3\n\n",
+        usual,
+        usual + usual,
+        usual,
+        b"event: a\ndata: 4",
+        b"5\n\n",
+    ]
+    decoder = sse.Decoder(LIMIT)
+    data = [[data for _, data in decoder.feed(chunk)] for chunk in chunks]
+    assert data == [[b"1"], [b"1"], [b"2\n3"], [b"1"], [b"1", b"1"], [b"1"], [], [b"45"]]
+
+
+def test_frames_with_and_without_a_name_may_stand_in_one_chunk() -> None:
+    named, nameless = b"event: a\ndata: 1\n\n", b"data: 2\n\n"
+    for chunk in (named + nameless, nameless + named, nameless + nameless + b": comment\n\n"):
+        assert frames_of(chunk) == standard_frames(chunk)
+
+
 def test_frame_of_exactly_the_limit_passes_and_one_more_byte_does_not() -> None:
     for cut in (0, 10, 11):
         assert len(frames_of(b"data: 6789\n\n", [cut], limit=10)) == 1

@@ -182,6 +182,10 @@ def test_silence_in_the_body_times_out() -> None:
     assert 0.25 < fails_after(script, httpx.ReadTimeout, read=0.12) < 0.6
 
 
+def test_a_body_has_a_limit_of_its_own() -> None:
+    assert 0.29 < fails_after([STREAM_HEAD, chunk(b"a"), End.HANG], httpx.ReadTimeout, first_byte=0.1, read=0.3) < 0.7
+
+
 def test_a_slow_but_steady_body_does_not_time_out() -> None:
     async def main() -> bytes:
         script: list[Step] = [STREAM_HEAD]
