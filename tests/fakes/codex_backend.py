@@ -14,6 +14,7 @@ violation: the request is refused, and leaving the `with` raises AssertionError 
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 import urllib.parse
@@ -175,6 +176,7 @@ class CodexBackend:
             exchange.connection,
         )
         record.json = _decoded(record)
+        exchange.on_head = functools.partial(setattr, record, "status")
         self.requests.append(record)
         with self._settled(record, exchange):
             try:
@@ -191,7 +193,6 @@ class CodexBackend:
         try:
             yield
         finally:
-            record.status = exchange.status
             record.finished = exchange.finished
             record.client_left = not exchange.finished
             record.closed.set()

@@ -26,7 +26,8 @@ class Exchange:
         self.headers = headers
         self.body = body
         self.connection = connection.number
-        self.status = 0
+        self.on_head: Callable[[int], None] | None = None
+        """Told the status before its line is written, so that whoever has the answer finds it noted."""
         self.finished = False
         """The whole answer, or its terminal event, has been written."""
         self._connection = connection
@@ -49,7 +50,8 @@ class Exchange:
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         """Status line and headers."""
-        self.status = status
+        if self.on_head is not None:
+            self.on_head(status)
         phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Unknown"
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self.write(f"HTTP/1.1 {status} {phrase}\r\n{lines}\r\n".encode("latin-1"))

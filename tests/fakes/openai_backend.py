@@ -14,6 +14,7 @@ the base URL.
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections import deque
@@ -146,11 +147,12 @@ class OpenAIBackend:
             record.json = msgspec.json.decode(exchange.body) if exchange.body else None
         except (msgspec.DecodeError, UnicodeDecodeError):
             record.json = None
+        exchange.on_head = functools.partial(setattr, record, "status")
         self.requests.append(record)
         try:
             await self._answer(exchange, record)
         finally:
-            record.status, record.finished = exchange.status, exchange.finished
+            record.finished = exchange.finished
             record.closed.set()
 
     async def _answer(self, exchange: Exchange, record: Recorded) -> None:
