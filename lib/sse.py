@@ -157,8 +157,8 @@ class Decoder:
 def _usual(chunk: bytes) -> list[Frame] | None:
     """The frames of a chunk of nothing but usual ones: all with a name, or all without one; None for any other.
 
-    What a line is follows from its place; that costs half of a search with a pattern. `readlines` finds line ends eight
-    times as fast as `split`.
+    What a line is follows from its place; that costs two thirds of a search with a pattern. `readlines` finds line ends
+    with memchr, where `split` looks at each byte.
     """
     lines = io.BytesIO(chunk).readlines()
     if lines[0].startswith(b"data: "):

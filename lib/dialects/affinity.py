@@ -19,7 +19,7 @@ def affinity_of(instructions: str | None, items: list[Item]) -> str:
             texts += [_shown(part)[:_MAX_CHARS] for part in item["content"][:_MAX_ITEMS]]
             if item["role"] == "user":
                 break
-    # Texts that differ in their zero bytes alone may share a key: that is no more than to share an account.
+    # Texts that differ in their zero bytes alone may share a key: that is no more than to share an account and a cache.
     return blake2b("\0".join(texts).encode(), digest_size=16).hexdigest()
 
 
