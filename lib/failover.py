@@ -258,7 +258,7 @@ class _Attempt:
     def admit(self, batch: list[Event]) -> list[Event]:
         """What may leave of a batch before the commit point: nothing, or all that was held back with it."""
         self._held += batch
-        if not batch or (batch[-1].type in PREAMBLE and all(event.type in PREAMBLE for event in batch)):
+        if all(event.type in PREAMBLE for event in batch):
             return []
         self.committed = True
         return self._held

@@ -16,7 +16,7 @@ Frame = tuple[bytes, bytes]
 """One dispatched event: its name (empty if the stream gave none) and its joined data lines."""
 
 _BOM = b"\xef\xbb\xbf"
-_CR = 0x0D
+CR = 0x0D
 """As a number: `in` raises and catches a TypeError before it takes bytes."""
 
 _MAX_ONLY = 2048
@@ -43,7 +43,7 @@ class Decoder:
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """Frames completed by this chunk, in order. Raises FrameTooLarge, once every frame before it is handed out."""
-        if self._head and len(chunk) <= self._max_only and _CR not in chunk:
+        if self._head and len(chunk) <= self._max_only and CR not in chunk:
             # Live models send one frame in each chunk, and most begin as the one before. Methods that take one argument
             # and no position, and memchr, cost a quarter of what a pattern does.
             rest = chunk.removeprefix(self._head)
@@ -57,7 +57,7 @@ class Decoder:
     def _feed(self, chunk: bytes) -> list[Frame]:
         if self._too_large:
             raise self._error()
-        if self._at_start or self._after_cr or _CR in chunk:
+        if self._at_start or self._after_cr or CR in chunk:
             chunk = self._normalised(chunk)
             if not chunk:
                 return []
@@ -111,7 +111,7 @@ class Decoder:
             self._after_cr = False
             if chunk[:1] == b"\n":  # the second half of a CRLF whose CR already ended the line
                 chunk = chunk[1:]
-        if _CR in chunk:
+        if CR in chunk:
             self._after_cr = chunk.endswith(b"\r")
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return chunk

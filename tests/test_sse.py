@@ -161,16 +161,26 @@ def test_chunks_that_begin_as_the_one_before_are_read_to_their_end() -> None:
         usual,
         b"event: a\ndata: 4",
         b"5\n\n",
+        usual,
+        b"event: a\ndata: 6\n",
+        usual,
     ]
     decoder = sse.Decoder(LIMIT)
     data = [[data for _, data in decoder.feed(chunk)] for chunk in chunks]
-    assert data == [[b"1"], [b"1"], [b"2\n3"], [b"1"], [b"1", b"1"], [b"1"], [], [b"45"]]
+    assert data == [[b"1"], [b"1"], [b"2\n3"], [b"1"], [b"1", b"1"], [b"1"], [], [b"45"], [b"1"], [], [b"6\n1"]]
 
 
 def test_frames_with_and_without_a_name_may_stand_in_one_chunk() -> None:
     named, nameless = b"event: a\ndata: 1\n\n", b"data: 2\n\n"
     for chunk in (named + nameless, nameless + named, nameless + nameless + b": comment\n\n"):
         assert frames_of(chunk) == standard_frames(chunk)
+
+
+def test_lines_in_the_place_of_a_blank_one_belong_to_the_frame() -> None:
+    for line in (b"event: b\n", b"id: 1\n"):
+        for chunk in (b"event: a\ndata: 1\n" + line + b"event: c\ndata: 2\n\n", b"data: 1\n" + line + b"data: 2\n\n"):
+            assert frames_of(chunk) == standard_frames(chunk)
+            assert len(standard_frames(chunk)) == 1
 
 
 def test_frame_of_exactly_the_limit_passes_and_one_more_byte_does_not() -> None:

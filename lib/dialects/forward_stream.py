@@ -12,8 +12,8 @@ import msgspec
 from lib.dialects.forward_tail import DONE, UNREADABLE, frames_in, usage_in
 from lib.dialects.forward_wires import Wire
 from lib.errors import GatewayError, UpstreamError, Verdict, ended_early
+from lib.sse import CR
 
-_CR = 0x0D
 _TAIL = 16 * 1024
 """Bytes of the stream's end that are kept: the terminal event's usage stands in them, and the last sequence number."""
 _MAX_FIRST = 256 * 1024
@@ -51,7 +51,7 @@ class StreamWatch:
         """What may leave: whole events, or nothing. Raises UpstreamError for an event that is too large."""
         if self.ended:
             return b""
-        if _CR in chunk or self._after_cr:
+        if CR in chunk or self._after_cr:
             chunk = self._with_lf(chunk)
         if self._rest or not chunk.endswith(b"\n\n"):
             chunk = self._whole_events(chunk)

@@ -19,10 +19,10 @@ _USED = re.compile(r"^x-([a-z0-9-]+?)-(primary|secondary)-used-percent$")
 
 def from_headers(headers: Mapping[str, str], now: float) -> list[Window]:
     """Every window that the response headers name; extra buckets (`x-<limit>-primary-…`) keep their own name."""
-    windows: list[Window] = []
     named = [name for name in headers if name.endswith("-used-percent")]
     if not named:
-        return windows
+        return []
+    windows = []
     has_credits = any(headers.get(name, "").strip().lower() == "true" for name in _CREDITS)
     for name in named:
         match = _USED.match(name)

@@ -180,7 +180,7 @@ class _Outgoing:
     def without_body(self) -> None:
         """The answer to HEAD: what GET would say, without the body."""
         self._head_only = True
-        del self.rest
+        del self.rest  # what is behind the head concerns this layer, too
 
     def __call__(self, message: Message) -> Awaitable[None]:
         """Not a coroutine function: the server's own coroutine is handed on, which saves one for each piece. Raises

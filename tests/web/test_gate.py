@@ -10,7 +10,7 @@ import pytest
 
 from lib.errors import NotFound, PoolExhausted
 from lib.types import Reply, Trace
-from lib.web.asgi import Message, Receive, Scope, Send, send_whole
+from lib.web.asgi import Message, Receive, Scope, Send, behind_head, send_whole
 from lib.web.gate import Gate
 from lib.web.logs import configure
 from lib.web.paths import Endpoint, Table
@@ -124,6 +124,25 @@ def test_head_has_no_body_on_servers_that_leave_that_to_the_app() -> None:
     scope = {"type": "http", "method": "HEAD", "path": "/ping", "headers": []}
     asyncio.run(gateway()(scope, receive, send))
     assert [message.get("body", b"") for message in sent] == [b"", b""]
+
+
+@pytest.mark.parametrize(("method", "body"), [("GET", b"x"), ("HEAD", b"")])
+def test_what_is_sent_behind_the_head_misses_no_layer_that_it_concerns(method: str, body: bytes) -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        raise NotImplementedError
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await behind_head(send)({"type": "http.response.body", "body": b"x"})
+
+    gate = Gate(Table([Endpoint("/a", {"GET": app}, "A")]), now=time.time)
+    asyncio.run(gate({"type": "http", "method": method, "path": "/a", "headers": []}, receive, send))
+    assert [message.get("body") for message in sent] == [None, body]
 
 
 @pytest.mark.parametrize(
