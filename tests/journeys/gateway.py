@@ -111,8 +111,9 @@ class Gateway:
         done = [line for line in list(self.log_lines.kept) if line.startswith("request.done ")]
         return [dict(re.findall(r'(\w+)=("[^"]*"|\S+)', line)) for line in done]
 
-    def last_line(self, path: str = "") -> dict[str, str]:
-        """The fields of the newest line (of that path); it is written just after the last byte has left."""
+    def last_line(self, path: str = "/v1/") -> dict[str, str]:
+        """The fields of the newest line of that path; it is written just after the last byte has left. By default not
+        the line of the request that waited for the start."""
         assert wait_until(lambda: any(path in line["path"] for line in self.lines()))
         return [line for line in self.lines() if path in line["path"]][-1]
 

@@ -57,7 +57,7 @@ def test_answers_say_where_they_come_from(gateway: Gateway, streamed: bool) -> N
     assert re.fullmatch(ACCOUNT, told["x-gateway-account"])
     assert re.fullmatch(r"gateway;dur=\d+, upstream;desc=codex;dur=\d+, total;dur=\d+", told["server-timing"])
     assert 0 <= int(told["x-gateway-ttfb-ms"]) < 5000
-    assert gateway.last_line()["accounts"] == told["x-gateway-account"]
+    assert gateway.last_line("/chat/completions")["accounts"] == told["x-gateway-account"]
     assert not leaked(str(told), gateway.secrets)
 
 
